@@ -1,0 +1,128 @@
+"""The protocol of a source: what exists, fetch it, read it. And the registry of connectors, loaded when named."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+import polars as pl
+from pydantic import BaseModel
+
+from models.errors import BadSettings
+from models.facts import Fact
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One native file of a version.
+
+    Attributes:
+        name: path relative to the source's location: what `source_file` in the ledger says.
+        size: bytes, None where the listing does not say.
+        etag: entity tag or digest of the content, empty where there is none.
+    """
+
+    name: str
+    size: int | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class SourceVersion:
+    """One delivery of one billing period.
+
+    Attributes:
+        billing_period: first day of the invoice month.
+        fingerprint: equal fingerprints mean equal content: nothing is fetched or loaded again.
+        files: native files, in the manifest's order.
+        is_final: the provider says so, or None where that takes reading the lines (AWS: the invoice id).
+    """
+
+    billing_period: date
+    fingerprint: str
+    files: Sequence[SourceFile]
+    is_final: bool | None = None
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A version whose bytes are on this machine and verified. `paths` parallels `version.files`."""
+
+    version: SourceVersion
+    paths: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the native files say, computed from their own columns and not through `read`.
+
+    Attributes:
+        lines: rows in the files, split-cost rows left out.
+        split_lines: rows that repeat another row's cost (split-cost allocation), counted apart.
+        quantized: sum per ledger cost column that is a native column too, each amount rounded once.
+        exact: the same sums with 22 decimals; the difference is the quantization residual.
+        is_final: every line carries an invoice number.
+    """
+
+    lines: int
+    split_lines: int
+    quantized: Mapping[str, Decimal]
+    exact: Mapping[str, Decimal]
+    is_final: bool
+
+
+class Source(Protocol):
+    """What every connector offers."""
+
+    name: str
+
+    def versions(self) -> Iterable[SourceVersion]:
+        """List the newest version of every billing period there is, oldest period first."""
+
+    def fetch(self, version: SourceVersion) -> Landed:
+        """Bring the version's files here, verified and resumable; files already here are not fetched again."""
+
+    def totals(self, landed: Landed) -> Totals:
+        """Check every cell `read` needs and sum the native cost columns, independently of `read`.
+
+        Raises:
+            BadInput: a needed column is missing, or a cell is no number or date; names file, row and column.
+        """
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        """Give one lazy frame per native file and fact, with the declared columns; nothing is read yet.
+
+        One frame per file, so that a file is the unit of work on one machine and on many.
+        """
+
+
+class Connector(Protocol):
+    """A class that makes sources: its `Options` are what one entry of `sources:` in the configuration may say."""
+
+    Options: type[BaseModel]
+
+    def __call__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> Source:
+        """Make a source that lands its files under `landing` and reports bytes fetched to `on_bytes`."""
+
+
+# type in the configuration → module:class, imported only when a configuration names it.
+CONNECTORS: Final[Mapping[str, str]] = {
+    "aws_cur": "connectors.aws_cur:AwsCur",
+}
+
+
+def connector(kind: str) -> Connector:
+    """Load the connector of a source type.
+
+    Raises:
+        BadSettings: there is no such type.
+    """
+    if kind not in CONNECTORS:
+        raise BadSettings(f"sources: there is no source type {kind!r}. Known types: {', '.join(sorted(CONNECTORS))}")
+    module, _, name = CONNECTORS[kind].partition(":")
+    return cast("Connector", getattr(importlib.import_module(module), name))

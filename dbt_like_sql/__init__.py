@@ -1,0 +1,1 @@
+"""Every table people query, one SELECT per file."""

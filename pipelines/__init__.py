@@ -1,0 +1,1 @@
+"""What runs when, and the only rooms that touch Delta, DuckDB and Dagster."""

@@ -1,0 +1,1 @@
+"""The Delta tables that hold what the bills say, and nothing we think about it."""

@@ -1,0 +1,1 @@
+"""What changed, and the Dagster assets that act on it."""
