@@ -1,1 +1,1 @@
-"""What the words mean: facts, workloads, rules, division of money, claims. Pure: no input or output but our own data files."""
+"""What the words mean: facts, workloads, rules, division of money, claims. Pure: it reads nothing but its own data."""
