@@ -1,0 +1,1 @@
+"""A believable company's cloud bills, with the truth of every line beside them."""

@@ -1,0 +1,157 @@
+"""The ledger's tables, and pins: versions that somebody still stands on and no clean-up may remove."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from models.facts import CHARGES, INSTANT, KEY_COLUMNS, TAGS, schema
+from models.money import MONEY
+from pipelines.ledger.delta import Table
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+LOADS: Final = {
+    "load_id": pl.String,
+    "fingerprint": pl.String,
+    "lines_read": pl.Int64,
+    "lines_loaded": pl.Int64,
+    "split_lines": pl.Int64,
+    "billing_currency": pl.String,
+    "billed_cost_read": MONEY,
+    "billed_cost_loaded": MONEY,
+    "quantization_residual": MONEY,
+    "is_final": pl.Boolean,
+    "loaded_at": INSTANT,
+}
+
+PINS: Final = {
+    "charges_version": pl.Int64,
+    "attributions_version": pl.Int64,
+    "pinned_at": INSTANT,
+    "pinned_by": pl.String,
+    "reason": pl.String,
+}
+
+# What `models.attribution.attribute` says of a key.
+TAGGED: Final = {
+    "workload": pl.String,
+    "attribution_rule_id": pl.String,
+    "evidence": pl.String,
+    "llm_model": pl.String,
+    "accelerator": pl.String,
+    "accelerator_count": MONEY,
+    "idle_reason": pl.String,
+    "token_bucket": pl.String,
+    "tokens_per_unit": pl.Int64,
+    "team": pl.String,
+    "environment": pl.String,
+    "project": pl.String,
+    "customer": pl.String,
+    "dimensions": TAGS,
+}
+
+# `tags` is JSON of the relevant tags and cost categories that the key has: enough to tag it again without its lines.
+ATTRIBUTIONS: Final = {
+    "key_id": pl.String,
+    **{name: CHARGES[name].dtype for name in KEY_COLUMNS},
+    "tags": pl.String,
+    **TAGGED,
+}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every table of the ledger under one root."""
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Ledger:
+        """Open the ledger a configuration names."""
+        return cls(settings.ledger_root, settings.ledger_options)
+
+    @property
+    def charges(self) -> Table:
+        """Bill lines."""
+        return Table(self.root, "charges", schema(CHARGES), self.options)
+
+    @property
+    def loads(self) -> Table:
+        """What each load read and kept; only loads whose id is current in `charges` count."""
+        return Table(self.root, "loads", LOADS, self.options)
+
+    @property
+    def attributions(self) -> Table:
+        """What we think each distinct key of a bill is for."""
+        return Table(self.root, "attributions", ATTRIBUTIONS, self.options)
+
+    def current_loads(self) -> pl.DataFrame:
+        """Give the loads that are current, one row per source and billing period."""
+        current = self.charges.partitions()
+        if not current:
+            return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **LOADS})
+        files = [path for partition in self.loads.partitions().values() for path in partition.files]
+        ids = [partition.load_id for partition in current.values()]
+        loads = self.loads.scan(files).filter(pl.col("load_id").is_in(ids)).sort("source", "billing_period").collect()
+        if loads.height != len(current):
+            raise RuntimeError(f"{self.root}: a current load has no record; the ledger was changed by other hands")
+        return loads
+
+    def pin(self, source: str, period: date, *, by: str, reason: str) -> None:
+        """Pin a month as it is now: its lines and their attributions stay readable whatever is loaded later."""
+        pin = pl.LazyFrame(
+            {
+                "charges_version": [self.charges.open().version()],
+                "attributions_version": [self.attributions.open().version()],
+                "pinned_at": [datetime.now(UTC)],
+                "pinned_by": [by],
+                "reason": [reason],
+            },
+            schema=PINS,
+        )
+        adds = self._pins.write(source, period, new_load_id(), [pin])
+        self._pins.commit(adds, mode="append", facts={"by": by, "reason": reason})
+
+    def pins(self) -> pl.DataFrame:
+        """Give every pin: source, billing period, the versions it stands on, who, when and why."""
+        files = [path for partition in self._pins.partitions().values() for path in partition.files]
+        if not files:
+            return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **PINS})
+        return self._pins.scan(files).sort("pinned_at").collect()
+
+    @property
+    def _pins(self) -> Table:
+        return Table(self.root, "pins", PINS, self.options)
+
+    def vacuum(self, *, keep_last: int) -> list[str]:
+        """Remove files that neither the last versions nor a pin stand on, files of crashed loads included.
+
+        Give what was removed. Call it with the lock held: the files of a load that has not committed yet count as
+        crashed.
+        """
+        pins = self.pins()
+        removed = []
+        for table, pinned in ((self.charges, "charges_version"), (self.attributions, "attributions_version")):
+            delta = table.open()
+            newest = range(max(0, delta.version() - keep_last + 1), delta.version() + 1)
+            removed += delta.vacuum(
+                retention_hours=0,
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted({*newest, *pins[pinned].to_list()}),
+            )
+        return removed
+
+
+def new_load_id() -> str:
+    """Name a load: when it began, and enough chance that two never share a name."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}{secrets.token_hex(4)}"
