@@ -100,9 +100,8 @@ _HOURLY: Final = (
 )  # fmt: skip
 
 
-def meters(index: int) -> Iterator[Meter]:
-    """Meter all traffic, and what is bought by the hour or the job; nothing here depends on the `index`-th month yet."""
-    del index
+def meters() -> Iterator[Meter]:
+    """Meter all traffic, and what is bought by the hour or the job."""
     for traffic in TRAFFIC:
         for kind, price, volume in zip(_KINDS[traffic.style], traffic.prices, traffic.volumes, strict=False):
             yield _tokens(traffic, kind, price, volume)
@@ -150,7 +149,7 @@ def _tokens(traffic: Traffic, kind: str, price: float, volume: float) -> Meter:
         unit=unit,
         family="" if on_marketplace else "Amazon Bedrock",
         resource=arn("bedrock", traffic.account, profile) if traffic.application else "",
-        quantity=volume / 24 / 0.75 * (1000 if per_thousand else 1),
+        quantity=volume / 24 * (1000 if per_thousand else 1),
         jitter=0.35,
         shape="diurnal",
         grain="day",

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 import polars as pl
 
 from models.money import MONEY
+
+DataType: TypeAlias = pl.DataType | type[pl.DataType]
+Schema: TypeAlias = dict[str, DataType]
 
 TAGS: Final = pl.Map(pl.String, pl.String)
 INSTANT: Final = pl.Datetime("us", "UTC")
@@ -31,7 +34,7 @@ class Fact(StrEnum):
 class Column:
     """A column's type and meaning; `required` ones are filled by every source on every row."""
 
-    dtype: pl.DataType | type[pl.DataType]
+    dtype: DataType
     meaning: str
     required: bool = False
 
@@ -120,7 +123,7 @@ KEY_COLUMNS: Final = (
 FACTS: Final[Mapping[Fact, Mapping[str, Column]]] = {Fact.CHARGES: CHARGES}
 
 
-def schema(columns: Mapping[str, Column]) -> dict[str, pl.DataType | type[pl.DataType]]:
+def schema(columns: Mapping[str, Column]) -> Schema:
     """Give the polars schema of a fact."""
     return {name: column.dtype for name, column in columns.items()}
 

@@ -12,15 +12,14 @@ import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import yaml
+from models.dimensions import AiScope, Dimensions
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from typing_extensions import Annotated
 
 from connectors.source import Source, connector
-from models.dimensions import AiScope, Dimensions
 from models.errors import BadSettings
 
 if TYPE_CHECKING:

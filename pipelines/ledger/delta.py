@@ -20,6 +20,7 @@ from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction
 
 from models.errors import Refused
+from models.facts import DataType
 
 if TYPE_CHECKING:
     from deltalake.table import FilterType
@@ -55,7 +56,7 @@ class Table:
 
     root: str
     name: str
-    columns: Mapping[str, Any]
+    columns: Mapping[str, DataType]
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property

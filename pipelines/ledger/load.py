@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 from deltalake.transaction import AddAction
@@ -68,7 +69,7 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     return Loaded(source.name, period, load_id, kept["lines"], billed, is_final)
 
 
-def _kept(charges: Table, adds: list[AddAction]) -> dict:
+def _kept(charges: Table, adds: list[AddAction]) -> dict[str, Any]:
     """Sum what was written, read back from the files themselves."""
     own = pl.col("split_parent_resource_id").is_null()
     return (
@@ -86,7 +87,7 @@ def _kept(charges: Table, adds: list[AddAction]) -> dict:
     )
 
 
-def reconcile(source: str, period: date, totals: Totals, kept: dict) -> None:
+def reconcile(source: str, period: date, totals: Totals, kept: dict[str, Any]) -> None:
     """Refuse a load unless Σ read = Σ written in lines and in each native cost column, to the last digit."""
     read = {"lines": totals.lines, "split_lines": totals.split_lines, **totals.quantized}
     differing = [f"{name}: read {read[name]}, written {kept[name]}" for name in read if read[name] != kept[name]]

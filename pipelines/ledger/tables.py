@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from models.facts import CHARGES, INSTANT, KEY_COLUMNS, TAGS, schema
+from models.facts import CHARGES, INSTANT, KEY_COLUMNS, TAGS, Schema, schema
 from models.money import MONEY
 from pipelines.ledger.delta import Table
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
-LOADS: Final = {
+LOADS: Final[Schema] = {
     "load_id": pl.String,
     "fingerprint": pl.String,
     "lines_read": pl.Int64,
@@ -31,7 +31,7 @@ LOADS: Final = {
     "loaded_at": INSTANT,
 }
 
-PINS: Final = {
+PINS: Final[Schema] = {
     "charges_version": pl.Int64,
     "attributions_version": pl.Int64,
     "pinned_at": INSTANT,
@@ -40,7 +40,7 @@ PINS: Final = {
 }
 
 # What `models.attribution.attribute` says of a key.
-TAGGED: Final = {
+TAGGED: Final[Schema] = {
     "workload": pl.String,
     "attribution_rule_id": pl.String,
     "evidence": pl.String,
@@ -57,8 +57,9 @@ TAGGED: Final = {
     "dimensions": TAGS,
 }
 
-# `tags` is JSON of the relevant tags and cost categories that the key has: enough to tag it again without its lines.
-ATTRIBUTIONS: Final = {
+# `tags` is JSON of the relevant tags and cost categories, null where the key lacks one: enough to tag a key again
+# without reading its lines.
+ATTRIBUTIONS: Final[Schema] = {
     "key_id": pl.String,
     **{name: CHARGES[name].dtype for name in KEY_COLUMNS},
     "tags": pl.String,
@@ -92,6 +93,13 @@ class Ledger:
     def attributions(self) -> Table:
         """What we think each distinct key of a bill is for."""
         return Table(self.root, "attributions", ATTRIBUTIONS, self.options)
+
+    def current_attributions(self, source: str, period: date) -> tuple[str, pl.DataFrame]:
+        """Give a month's attributions and their load id; an empty id where it has none yet."""
+        partition = self.attributions.partitions().get((source, period))
+        if partition is None:
+            return "", pl.DataFrame(schema=ATTRIBUTIONS)
+        return partition.load_id, self.attributions.scan(partition.files).select(ATTRIBUTIONS).collect()
 
     def current_loads(self) -> pl.DataFrame:
         """Give the loads that are current, one row per source and billing period."""

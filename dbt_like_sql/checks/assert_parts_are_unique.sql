@@ -1,0 +1,13 @@
+/*
+A part has one workload: no daily row, and no part of one, stands twice in the relation that reports read.
+*/
+select
+    source,
+    billing_period,
+    daily_id,
+    part,
+    count(*) as times,
+    list(distinct workload) as workloads
+from intermediate.int_charges_allocated
+group by all
+having count(*) != 1

@@ -1,0 +1,71 @@
+/*
+What every daily row of a bill was for: the row with its key's attribution or, where computed.allocations divides it,
+its parts instead. Every report reads this relation, so a dollar counts once.
+One row per daily row, or per part of a divided one.
+*/
+with
+
+daily as (
+    select * from ledger.charges_daily
+),
+
+attributions as (
+    select * from computed.attributions
+),
+
+parts as (
+    select * from computed.allocations
+)
+
+select
+    daily.source, -- Name of the source in the configuration.
+    daily.billing_period, -- First day of the invoice month.
+    daily.daily_id, -- Number of the daily row within source and billing_period.
+    coalesce(parts.part, 1) as part, -- Part of a divided row; 1 where it is whole.
+    daily.key_id, -- Key in computed.attributions.
+    attributions.usage_period, -- First day of the month of use.
+    daily.usage_date, -- Day of use, UTC.
+    attributions.provider_name, -- Who provides the service.
+    attributions.invoice_issuer_name, -- Who sends the invoice.
+    attributions.billing_account_id, -- Payer.
+    attributions.sub_account_id, -- Account, project or subscription.
+    attributions.charge_category, -- FOCUS: Usage, Purchase, Tax, Credit or Adjustment.
+    attributions.line_item_type, -- Native kind of line.
+    attributions.service_name, -- Product name for people.
+    attributions.service_code, -- Product code for rules.
+    attributions.usage_type, -- Native usage type or SKU text.
+    attributions.operation, -- Native operation.
+    attributions.instance_type, -- Machine shape.
+    attributions.resource_name, -- Name a person chose where the id carries one.
+    daily.region_id, -- Region code.
+    daily.resource_id, -- Resource, only for keys that are AI or have an accelerator.
+    daily.commitment_discount_id, -- Savings Plan or reservation.
+    attributions.attribution_rule_id, -- Rule that decided for the key.
+    if(parts.part is null, attributions.workload, parts.workload) as workload, -- What the money was for.
+    if(parts.part is null, attributions.evidence, parts.evidence) as evidence, -- How we know.
+    if(parts.part is null, attributions.llm_model, parts.llm_model) as llm_model, -- Language model.
+    attributions.token_bucket, -- Bucket of tokens the SKU counts; null where it counts none.
+    attributions.tokens_per_unit, -- Tokens in one unit of consumed_quantity.
+    if(parts.part is null, attributions.accelerator, parts.accelerator) as accelerator, -- Accelerator of the machine.
+    if(parts.part is null, attributions.idle_reason, parts.idle_reason) as idle_reason, -- Null: nobody says.
+    if(parts.part is null, attributions.team, parts.team) as team, -- Resolved by dimensions.team.
+    if(parts.part is null, attributions.environment, parts.environment) as environment, -- By dimensions.environment.
+    if(parts.part is null, attributions.project, parts.project) as project, -- Resolved by dimensions.project.
+    if(parts.part is null, attributions.customer, parts.customer) as customer, -- Resolved by dimensions.customer.
+    coalesce(parts.method, 'direct') as method, -- How the row was divided; direct where it is whole.
+    if(coalesce(parts.part, 1) = 1, daily.consumed_quantity, null) as consumed_quantity, -- On part 1 only, so sums hold.
+    if(parts.part is null, daily.billed_cost, parts.billed_cost) as billed_cost, -- What the provider asks for.
+    if(parts.part is null, daily.effective_cost, parts.effective_cost) as effective_cost, -- Amortized, after discounts.
+    if(parts.part is null, daily.net_cost, parts.net_cost) as net_cost, -- effective_cost after promotional credits.
+    if(parts.part is null, daily.list_cost, parts.list_cost) as list_cost, -- At public price; null where not said.
+    if(coalesce(parts.part, 1) = 1, daily.charge_count, 0) as charge_count -- Bill lines, on part 1 only, so sums hold.
+from daily
+-- Left: a key that lost its attribution must show up in the checks, not vanish with its money.
+left join attributions
+    on daily.source = attributions.source
+    and daily.billing_period = attributions.billing_period
+    and daily.key_id = attributions.key_id
+left join parts
+    on daily.source = parts.source
+    and daily.billing_period = parts.billing_period
+    and daily.daily_id = parts.daily_id

@@ -1,0 +1,69 @@
+/*
+Did every line and every cent of the bill arrive, and is it what the invoice says? Amounts are in the bill's own
+currency. One row per source and billing period.
+*/
+with
+
+loads as (
+    select * from ledger.loads
+),
+
+billed as (
+    select
+        source,
+        billing_period,
+        billing_currency,
+        invoice_id,
+        sum(native_billed_cost)::decimal(38, 12) as billed_cost
+    from ledger.charges_daily
+    group by all
+),
+
+-- An invoice with a number is compared with its own charges, one without with the whole month's.
+invoices as (
+    select
+        invoices.source,
+        invoices.billing_period,
+        invoices.invoice_id,
+        invoices.billing_currency,
+        invoices.invoiced,
+        coalesce(sum(billed.billed_cost), 0)::decimal(38, 12) as billed_cost
+    from reference.invoices
+    left join billed
+        on invoices.source = billed.source
+        and invoices.billing_period = billed.billing_period
+        and invoices.billing_currency = billed.billing_currency
+        and (invoices.invoice_id is null or invoices.invoice_id = billed.invoice_id)
+    group by all
+),
+
+invoiced as (
+    select
+        source,
+        billing_period,
+        sum(invoiced)::decimal(38, 12) as invoiced,
+        sum(invoiced - billed_cost)::decimal(38, 12) as invoice_difference
+    from invoices
+    group by all
+)
+
+select
+    loads.source, -- Name of the source in the configuration.
+    loads.billing_period, -- First day of the invoice month.
+    loads.billing_currency, -- Currency of the amounts here, or mixed.
+    loads.lines_read, -- Lines in the native files, split-cost rows left out.
+    loads.lines_loaded, -- Lines in the ledger, split-cost rows left out.
+    loads.billed_cost_read, -- Sum over the native files, each amount rounded once.
+    loads.billed_cost_loaded, -- Sum over the ledger.
+    (loads.billed_cost_read - loads.billed_cost_loaded)::decimal(38, 12) as difference, -- Read − loaded; 0 or refused.
+    loads.quantization_residual as quantisation_residual, -- Exact native amounts − billed_cost_read: the one rounding.
+    invoiced.invoiced, -- Total of the configured invoices; null when none is configured.
+    invoiced.invoice_difference, -- Invoiced − what the ledger holds for these invoices; null when none is configured.
+    loads.lines_read = loads.lines_loaded
+    and loads.billed_cost_read = loads.billed_cost_loaded
+    and coalesce(abs(invoiced.invoice_difference) * 200 <= abs(invoiced.invoiced), true)
+        as is_reconciled, -- Nothing lost on the way, and any invoice matched within 0.5 %.
+    loads.is_final, -- Every line carries an invoice number.
+    loads.loaded_at -- When, UTC.
+from loads
+left join invoiced using (source, billing_period)

@@ -1,0 +1,109 @@
+"""Write Meridian AI's bills and the truth of every line: `python -m examples.sample --out DIR`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from examples import bedrock, commitments, compute, corporate, cur2, pods, sagemaker, tail
+from examples.bill import Month, Tagging, lines
+from examples.company import MONTHS, OPEN_FROM, RESTATED_MONTH, hours_in
+
+_STEPS: Final = (1, 2, 3, 4, 6, 8, 12, 24)
+"""Hours in a line, from an hourly export to a daily one; below that, the whole month."""
+_LINES_PER_BATCH: Final = 60_000
+
+
+def write_sample(
+    folder: Path,
+    *,
+    seed: int = 7,
+    months: Sequence[date] = MONTHS,
+    lines: int | None = None,
+    tagging: Tagging = "half",
+    deliveries: int = 2,
+) -> None:
+    """Write bills under `folder/bills` and truth under `folder/truth`.
+
+    `lines` counts the current deliveries together. More of them come from more small resources; fewer from coarser
+    intervals, so that a small sample still spends what the company spends. With `deliveries=1` the restated month is
+    left as it first came, open and uncorrected.
+
+    Raises:
+        ValueError: `lines` is too few to hold every kind of line once.
+    """
+    for position, start in enumerate(months):
+        wanted = None if lines is None else lines * (position + 1) // len(months) - lines * position // len(months)
+        for delivery in _deliveries(start, seed, deliveries):
+            frames = _month(delivery, tagging, wanted)
+            cur2.deliver(folder / "bills", folder / "truth", delivery, cur2.numbered(frames, delivery))
+
+
+def _deliveries(start: date, seed: int, deliveries: int) -> Iterator[cur2.Delivery]:
+    if start != RESTATED_MONTH:
+        yield cur2.Delivery(start, seed, 1, is_final=start < OPEN_FROM)
+        return
+    yield cur2.Delivery(start, seed, 1, is_final=False)
+    if deliveries > 1:
+        yield cur2.Delivery(start, seed, 2, is_final=True)
+
+
+def _month(delivery: cur2.Delivery, tagging: Tagging, wanted: int | None) -> Iterator[pl.DataFrame]:
+    """Bill a month: the company first, then as much of the long tail as makes `wanted` lines."""
+    hours = hours_in(delivery.month)
+    for step in _STEPS if wanted is None else (*_STEPS, hours):
+        month = Month(
+            start=delivery.month,
+            seed=delivery.seed,
+            tagging=tagging,
+            is_final=delivery.is_final,
+            is_corrected=delivery.is_final or delivery.month != RESTATED_MONTH,
+            step=step,
+        )
+        company = _company(month)
+        if wanted is None or company.height <= wanted:
+            break
+    else:
+        raise ValueError(f"{delivery.month:%Y-%m} needs at least {company.height:,} lines, not {wanted:,}")
+    yield company
+    rest = tail.meters(delivery.seed, (wanted or company.height) - company.height, step, hours)
+    first = len(company)
+    while batch := list(islice(rest, max(1, _LINES_PER_BATCH * step // hours))):
+        yield lines(batch, month, first)
+        first += len(batch)
+
+
+def _company(month: Month) -> pl.DataFrame:
+    index, seed = month.index, month.seed
+    metered = [
+        *compute.meters(seed, index),
+        *compute.control_planes(),
+        *sagemaker.meters(index),
+        *bedrock.meters(),
+        *corporate.meters(seed),
+        *corporate.shared(index),
+        *commitments.meters(month.start),
+    ]
+    billed = corporate.rebate(lines(metered, month))
+    return pl.concat([commitments.settle(billed), pods.split(billed, seed)], how="diagonal")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m examples.sample", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to; bills/ and truth/ are made in it")
+    parser.add_argument("--lines", type=int, help="lines of the three bills together (default: about 90,000)")
+    parser.add_argument("--seed", type=int, default=7, help="another seed, another company of the same kind")
+    parser.add_argument("--tagging", choices=("half", "none"), default="half", help="whether anybody tagged workloads")
+    chosen = parser.parse_args(arguments)
+    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Build the SQL models over the facts, show the lines as a view, and run every check over the whole warehouse."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dbt_like_sql.sql_model import SqlModel, build_statements, load_checks, load_models, quote
+from models.errors import Refused
+from models.facts import CHARGES, KEY_COLUMNS
+from pipelines.ledger.tables import TAGGED
+from pipelines.warehouse.database import builds
+from pipelines.warehouse.facts import MAPS
+from pipelines.warehouse.tables import MONEY, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+    from pipelines.ledger.tables import Ledger
+
+_DUCKDB_TYPES = {
+    "Date": "date",
+    "String": "varchar",
+    "Int64": "bigint",
+    "Datetime(time_unit='us', time_zone='UTC')": "timestamptz",
+    "Decimal(precision=38, scale=12)": MONEY,
+    "Map(String, String)": "map(varchar, varchar)",
+}
+
+
+@cache
+def sql_models() -> tuple[SqlModel, ...]:
+    """Give every SQL model in the order it can be built."""
+    return tuple(load_models(TABLES))
+
+
+def build(connection: duckdb.DuckDBPyConnection, model: SqlModel) -> None:
+    """Build one SQL model with its comments."""
+    for statement in build_statements(model):
+        connection.execute(statement)
+
+
+def check(connection: duckdb.DuckDBPyConnection) -> int:
+    """Run every `assert_*.sql` and give their number.
+
+    Raises:
+        Refused: a check returned rows; names it and shows the first of them.
+    """
+    checks = load_checks(TABLES)
+    failed = []
+    for assertion in checks:
+        found = connection.sql(assertion.sql).limit(3).pl()
+        if found.height:
+            failed.append(f"{assertion.name}: {found.to_dicts()}")
+    if failed:
+        raise Refused(
+            "Not published, the last report stays: "
+            + "; ".join(failed)
+            + ". Run `apportion run --rebuild`; if it fails again, please report it."
+        )
+    return len(checks)
+
+
+def show_lines(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    """Make the view `ledger.charges`: every line with its attribution, over the exact files of the current version.
+
+    A ledger on object storage has no such view: DuckDB would download an extension for it. `warehouse.reader` reads
+    its lines instead.
+    """
+    if "://" in ledger.root:
+        return
+    built = builds(connection)
+    months = [
+        _month_lines(
+            [f"{ledger.charges.uri}/{path}" for path in partition.files], month, built[month].spelt, connection
+        )
+        for month, partition in sorted(ledger.charges.partitions().items())
+        if month in built
+    ]
+    if months:
+        connection.execute("create or replace view ledger.charges as\n" + "\nunion all by name\n".join(months))
+
+
+def _month_lines(
+    files: Sequence[str],
+    month: tuple[str, object],
+    spelt: Mapping[str, Sequence[str]],
+    connection: duckdb.DuckDBPyConnection,
+) -> str:
+    listed = ", ".join(_text(file) for file in files)
+    lines = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    present = {name for name, *_ in connection.sql(f"describe from {lines}").fetchall()}
+    own = [
+        f"line.{quote(name)}" if name in present else f"null::{_DUCKDB_TYPES[str(column.dtype)]} as {quote(name)}"
+        for name, column in CHARGES.items()
+    ]
+    values = [
+        "coalesce(" + ", ".join([*(f"nullif(line.{name}[{_text(raw)}], '')" for raw in spelt[tag]), "null"]) + ")"
+        for name, prefix in MAPS.items()
+        for tag in sorted(spelt)
+        if tag.startswith(prefix) and name in present
+    ]
+    names = [
+        f"attribution.tags ->> {_text(f'$.{quote(tag)}')}"
+        for name, prefix in MAPS.items()
+        for tag in sorted(spelt)
+        if tag.startswith(prefix) and name in present
+    ]
+    matches = [
+        f"{f'line.{quote(name)}' if name in present else 'null'} is not distinct from attribution.{quote(name)}"
+        for name in KEY_COLUMNS
+    ]
+    matches += [f"{value} is not distinct from {name}" for value, name in zip(values, names, strict=True)]
+    tagged = [f"attribution.{quote(name)}" for name in TAGGED if name != "dimensions"]
+    return (
+        f"select {_text(month[0])} as source, {_text(str(month[1]))}::date as billing_period, "
+        f"{', '.join(own)}, {', '.join(tagged)}, 'billed' as cost_basis\n"
+        f"from {lines} as line\nleft join computed.attributions as attribution\n"
+        f"on attribution.source = {_text(month[0])} and attribution.billing_period = {_text(str(month[1]))}::date\n"
+        f"and {' and '.join(matches)}"
+    )
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

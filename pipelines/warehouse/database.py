@@ -1,0 +1,149 @@
+"""`warehouse.duckdb`: the pipeline's own database, rebuilt from the ledger at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import polars as pl
+
+from pipelines.warehouse.facts import digest
+from pipelines.warehouse.tables import TABLES, comment_statements, create_statement
+
+_SCHEMAS: Final = ("ledger", "computed", "reference", "staging", "intermediate", "marts")
+_BUILDS: Final = """
+create table computed.builds (
+    source varchar, billing_period date, charges_id varchar, attributions_id varchar, spelt varchar
+)
+"""
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a month in the warehouse was built from.
+
+    Attributes:
+        charges_id: load id of its lines.
+        attributions_id: load id of its attributions.
+        spelt: how the bill spells each relevant tag.
+    """
+
+    charges_id: str
+    attributions_id: str
+    spelt: Mapping[str, Sequence[str]] = field(hash=False, compare=False)
+
+
+@contextmanager
+def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file and close it whatever happens."""
+    connection = duckdb.connect(str(path), read_only=read_only)
+    try:
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def warehouse(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse for writing; one made by other code, or damaged, is thrown away: the ledger has everything."""
+    path = home / "warehouse.duckdb"
+    home.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not _is_ours(path):
+        path.unlink()
+        path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    with opened(path) as connection:
+        if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
+            _create(connection)
+        yield connection
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with opened(path) as connection:
+            return connection.sql("select digest from computed.made_with").fetchall() == [(_made_with(),)]
+    except duckdb.Error:
+        return False
+
+
+def _made_with() -> str:
+    return digest([TABLES, _BUILDS])
+
+
+def _create(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.begin()
+    for schema in _SCHEMAS:
+        connection.execute(f"create schema if not exists {schema}")
+    for table in TABLES:
+        for statement in [create_statement(table), *comment_statements(table)]:
+            connection.execute(statement)
+    connection.execute(_BUILDS)
+    connection.execute("create table computed.made_with as select $digest as digest", {"digest": _made_with()})
+    connection.commit()
+
+
+def builds(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, date], Build]:
+    """Say what each month in the warehouse was built from."""
+    rows = connection.sql("from computed.builds").fetchall()
+    return {(source, period): Build(*ids, json.loads(spelt)) for source, period, *ids, spelt in rows}
+
+
+def replace_month(
+    connection: duckdb.DuckDBPyConnection,
+    month: tuple[str, date],
+    frames: Mapping[str, pl.DataFrame],
+    build: Build,
+) -> None:
+    """Replace one month of some tables in one transaction.
+
+    Args:
+        connection: the warehouse.
+        month: source and billing period.
+        frames: table → rows, partition columns left out; columns the table lacks are ignored.
+        build: what they were built from.
+    """
+    source, period = month
+    where = {"source": source, "period": period}
+    connection.begin()
+    for table, frame in frames.items():
+        connection.execute(f"delete from {table} where source = $source and billing_period = $period", where)
+        columns = [name for name in TABLES[table][1] if name not in ("source", "billing_period")]
+        arrow = frame.select(columns).to_arrow()
+        connection.register("incoming", arrow)
+        connection.execute(
+            f"insert into {table} by name select $source as source, $period as billing_period, * from incoming", where
+        )
+        connection.unregister("incoming")
+    connection.execute("delete from computed.builds where source = $source and billing_period = $period", where)
+    connection.execute(
+        "insert into computed.builds values (?, ?, ?, ?, ?)",
+        [source, period, build.charges_id, build.attributions_id, json.dumps(build.spelt)],
+    )
+    connection.commit()
+
+
+def drop_months(connection: duckdb.DuckDBPyConnection, keep: set[tuple[str, date]]) -> None:
+    """Remove months that the ledger no longer has."""
+    for source, period in set(builds(connection)) - keep:
+        connection.begin()
+        for table, (_, columns) in TABLES.items():
+            if "billing_period" in columns and table.startswith(("ledger.", "computed.")):
+                connection.execute(f"delete from {table} where source = ? and billing_period = ?", [source, period])
+        connection.execute("delete from computed.builds where source = ? and billing_period = ?", [source, period])
+        connection.commit()
+
+
+def replace_table(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
+    """Replace a whole small table."""
+    connection.begin()
+    connection.execute(f"delete from {table}")
+    connection.register("incoming", frame.select(list(TABLES[table][1])).to_arrow())
+    connection.execute(f"insert into {table} by name select * from incoming")
+    connection.unregister("incoming")
+    connection.commit()

@@ -1,0 +1,265 @@
+"""From a month's lines to its keys, daily rows and GPU-hours: the only passes over every line after the load.
+
+Polars streams them, on disk and on object storage alike. The first pass groups by key and day without the resource;
+the second adds the resource, but only for keys that are AI or have an accelerator: with it everywhere ten million
+lines make millions of daily rows, without it thousands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+import polars as pl
+from models.attribution import attribute
+from models.dimensions import AiScope, Dimensions, normalize
+from models.rulebook import Rulebook
+
+from models.errors import Refused
+from models.facts import COST_COLUMNS, KEY_COLUMNS
+from models.money import MONEY
+from models.workloads import Workload
+from pipelines.ledger.delta import Partition, Table
+from pipelines.ledger.tables import ATTRIBUTIONS
+from pipelines.settings import ExchangeRate
+
+# A daily row is one combination of these, its key and, where it matters, its resource.
+_DAY: Final = (
+    "usage_date",
+    "billing_currency",
+    "invoice_id",
+    "region_id",
+    "commitment_discount_id",
+    "capacity_reservation_id",
+)
+# Columns that hold many names → how such a name stands in a key.
+MAPS: Final = {"tags": "tag:", "cost_categories": "cost_category:"}
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """Everything that decides what a key is for; `digest` changes when any of it does."""
+
+    rulebook: Rulebook
+    dimensions: Dimensions
+    ai_scope: AiScope
+
+    @property
+    def relevant(self) -> tuple[str, ...]:
+        """Columns of a key beside `KEY_COLUMNS`: `tag:<name>` and `cost_category:<name>`, sorted."""
+        tags = {*self.rulebook.relevant_tags, *self.dimensions.relevant_tags}
+        categories = {*self.rulebook.relevant_cost_categories, *self.dimensions.relevant_cost_categories}
+        return tuple(sorted([f"tag:{name}" for name in tags] + [f"cost_category:{name}" for name in categories]))
+
+    @property
+    def digest(self) -> str:
+        """Digest of all of it, short enough for file names."""
+        return digest([self.rulebook.digest, self.dimensions.model_dump_json(), self.ai_scope.model_dump_json()])[:16]
+
+    def attribute(self, keys: pl.DataFrame, source: str) -> pl.DataFrame:
+        """Say what each key is for, with the columns of `ATTRIBUTIONS`."""
+        named = [name for name in keys.columns if name.startswith(("tag:", "cost_category:"))]
+        tagged = attribute(keys, self.rulebook, self.dimensions, self.ai_scope, source)
+        return tagged.with_columns(
+            tags=pl.struct(named).map_elements(_tags_text, return_dtype=pl.String) if named else pl.lit("{}")
+        ).select(pl.col(name).cast(dtype) for name, dtype in ATTRIBUTIONS.items())
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """The reporting currency and the exchange rates into it."""
+
+    currency: str
+    rates: Sequence[ExchangeRate]
+
+    def rate_of(self, currencies: Iterable[str], month: str, period: date) -> Mapping[str, Decimal]:
+        """Find the rate of each currency in force in a month.
+
+        Raises:
+            Refused: a currency has none; names it and the month.
+        """
+        found = {self.currency: Decimal(1)}
+        for native in set(currencies) - {self.currency}:
+            known = [rate for rate in self.rates if rate.currency == native and rate.effective_from <= period]
+            if not known:
+                raise Refused(
+                    f"{month}: the bill is in {native}, the report in {self.currency}, and there is no rate. "
+                    f"Add one for {native} to `exchange_rates`."
+                )
+            found[native] = max(known, key=lambda rate: rate.effective_from).rate
+        return found
+
+
+@dataclass(frozen=True)
+class MonthFacts:
+    """One month of one source, aggregated.
+
+    Attributes:
+        attributions: columns of `ATTRIBUTIONS`.
+        daily: columns of `ledger.charges_daily`, partition columns left out.
+        gpu_hours: columns of `ledger.gpu_hours`, partition columns left out; None where those in the warehouse serve.
+        spelt: how the bill spells each relevant tag, for whoever joins lines to attributions.
+    """
+
+    attributions: pl.DataFrame
+    daily: pl.DataFrame
+    gpu_hours: pl.DataFrame | None
+    spelt: Mapping[str, Sequence[str]]
+
+
+def aggregate(
+    charges: Table,
+    partition: Partition,
+    relevant: Sequence[str],
+    attribute_keys: Callable[[pl.DataFrame], pl.DataFrame],
+    reporting: Reporting,
+) -> MonthFacts:
+    """Tag a month and aggregate its lines by day and hour, in the reporting currency.
+
+    Args:
+        charges: the ledger's table.
+        partition: the month.
+        relevant: tag and cost category columns that a key has.
+        attribute_keys: gives the attributions of a frame of keys.
+        reporting: the reporting currency.
+
+    Raises:
+        Refused: the bill is in a currency that has no exchange rate.
+    """
+    lines = charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_null())
+    spelt = spellings(lines, relevant)
+    lines = lines.with_columns(
+        *tag_columns(spelt),
+        usage_date=pl.col("charge_period_start").dt.date(),
+    )
+    key = [*KEY_COLUMNS, *relevant]
+    by_day = _sum(lines, [*key, *_DAY]).collect(engine="streaming")
+    keys = by_day.select(key).unique().sort(key, nulls_last=True)
+    keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
+    attributions = attribute_keys(keys)
+    by_day = by_day.join(keys, on=key, how="left", nulls_equal=True).drop(key)
+
+    detailed = attributions.filter(is_detailed()).select("key_id", "accelerator", "accelerator_count", "pricing_unit")
+    of_detail = lines.join(keys.join(detailed, on="key_id").lazy(), on=key, how="inner", nulls_equal=True)
+    with_resource = _sum(of_detail, ["key_id", "resource_id", *_DAY]).collect(engine="streaming")
+    daily = pl.concat(
+        [by_day.join(detailed, on="key_id", how="anti"), with_resource],
+        how="diagonal",
+    )
+    if "resource_id" not in daily.columns:
+        daily = daily.with_columns(resource_id=pl.lit(None, pl.String))
+    month = f"{partition.source} {partition.billing_period:%Y-%m}"
+    rate_of = reporting.rate_of(daily["billing_currency"].unique().drop_nulls(), month, partition.billing_period)
+    daily = (
+        daily.sort("key_id", *_DAY, "resource_id", nulls_last=True)
+        .with_row_index("daily_id", offset=1)
+        .with_columns(pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost")
+    )
+    hours = _gpu_hours(of_detail).collect(engine="streaming").sort("key_id", "usage_hour", "resource_id")
+    return MonthFacts(
+        attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
+    )
+
+
+def is_detailed() -> pl.Expr:
+    """Tell the keys whose daily rows carry the resource: AI money, and accelerators whatever they do."""
+    return ~pl.col("workload").is_in([Workload.NOT_AI, Workload.SHARED]) | pl.col("accelerator").is_not_null()
+
+
+def spellings(lines: pl.LazyFrame, relevant: Sequence[str]) -> dict[str, list[str]]:
+    """Find how the bill spells each relevant tag or cost category; one it does not have is spelt in no way."""
+    spelt: dict[str, list[str]] = {name: [] for name in relevant}
+    for column, prefix in MAPS.items():
+        if any(name.startswith(prefix) for name in relevant):
+            found = lines.select(pl.col(column).map.keys().explode().unique()).collect(engine="streaming")
+            for raw in sorted(found.to_series().drop_nulls()):
+                spelt.get(prefix + normalize(raw), []).append(raw)
+    return spelt
+
+
+def tag_columns(spelt: Mapping[str, Sequence[str]]) -> list[pl.Expr]:
+    """Give each relevant tag or cost category as a column; a blank value says nothing."""
+    return [
+        pl.coalesce(
+            *(pl.col(column).map.get(raw).replace("", None) for raw in spelt[name] if name.startswith(prefix)),
+            pl.lit(None, pl.String),
+        ).alias(name)
+        for column, prefix in MAPS.items()
+        for name in spelt
+        if name.startswith(prefix)
+    ]
+
+
+def key_ids(keys: pl.DataFrame) -> list[str]:
+    """Name each key by a digest of what it says; columns that say nothing do not change the name."""
+    return [
+        digest({name: str(value) for name, value in row.items() if value is not None})
+        for row in keys.iter_rows(named=True)
+    ]
+
+
+def relevant_of(attributions: pl.DataFrame) -> tuple[str, ...]:
+    """Say which tag and cost category columns stored attributions were made with."""
+    return tuple(sorted(json.loads(attributions["tags"][0]))) if attributions.height else ()
+
+
+def keys_of(attributions: pl.DataFrame) -> pl.DataFrame:
+    """Turn stored attributions back into the keys they were made from."""
+    tags = [json.loads(text) for text in attributions["tags"]]
+    relevant = relevant_of(attributions)
+    columns = [pl.Series(name, [tag.get(name) for tag in tags], dtype=pl.String) for name in relevant]
+    return attributions.select("key_id", *KEY_COLUMNS).with_columns(columns)
+
+
+def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    # Where no line of a group states a cost, the sum is unknown, not zero.
+    sums = [
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
+        for name in ("consumed_quantity", "list_cost")
+    ]
+    certain = [pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"]
+    return lines.group_by(by).agg(*sums, *certain, charge_count=pl.len().cast(pl.Int64))
+
+
+def _gpu_hours(of_detail: pl.LazyFrame) -> pl.LazyFrame:
+    hourly = (
+        of_detail.filter(pl.col("accelerator").is_not_null())
+        .with_columns(usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None))
+        .group_by("key_id", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
+        .agg(
+            pl.col("accelerator_count").first(),
+            pl.col("consumed_quantity").filter(pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)).sum(),
+            pl.when(pl.col("list_cost").is_not_null().any()).then(pl.col("list_cost").sum()).alias("list_cost"),
+            *[pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"],
+        )
+    )
+    return hourly.with_columns(gpu_hours=(pl.col("consumed_quantity") * pl.col("accelerator_count")).cast(MONEY)).drop(
+        "consumed_quantity", "accelerator_count"
+    )
+
+
+# How bills write the unit of a machine-hour.
+_HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
+
+
+def _converted(frame: pl.DataFrame, rate_of: Mapping[str, Decimal]) -> pl.DataFrame:
+    if len(rate_of) == 1:
+        return frame
+    rate = pl.col("billing_currency").replace_strict(rate_of, return_dtype=MONEY)
+    # A rate is not money: this product is rounded once, to the twelve decimals money has.
+    return frame.with_columns((pl.col(name) * rate).cast(MONEY) for name in COST_COLUMNS)
+
+
+def _tags_text(tags: Mapping[str, str | None]) -> str:
+    return json.dumps(tags, sort_keys=True, ensure_ascii=False)
+
+
+def digest(content: object) -> str:
+    """Digest anything JSON can write."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,152 @@
+"""Bring one month of one source up to date: attributions in the ledger, daily rows, GPU-hours and allocations here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.allocation import allocate_commitments
+from models.facts import COST_COLUMNS
+from pipelines.ledger.tables import TAGGED, Ledger, new_load_id
+from pipelines.warehouse.database import Build, builds, replace_month
+from pipelines.warehouse.facts import MonthFacts, Reporting, Tagging, aggregate, is_detailed, keys_of, relevant_of
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import duckdb
+
+    from pipelines.ledger.delta import Partition
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Who changes attributions and why; goes into the ledger's history."""
+
+    by: str = "pipeline"
+    why: str = "new bill or changed rules of an open month"
+
+
+@dataclass(frozen=True)
+class AttributionsId:
+    """Identity of a month's attributions, as it stands in their file names."""
+
+    charges_id: str
+    tagging: str
+    nonce: str = field(default_factory=new_load_id)
+
+    def __str__(self) -> str:
+        """Write it as a load id."""
+        return f"{self.charges_id}_{self.tagging}_{self.nonce}"
+
+    @classmethod
+    def parse(cls, load_id: str) -> AttributionsId:
+        """Read it back; an empty id belongs to nothing."""
+        return cls(*(load_id.split("_") if load_id else ("", "", "")))
+
+
+@dataclass(frozen=True)
+class MonthBuilder:
+    """What it takes to bring months up to date."""
+
+    ledger: Ledger
+    connection: duckdb.DuckDBPyConnection
+    tagging: Tagging
+    reporting: Reporting
+
+    def refresh(self, partition: Partition, *, retag: bool, reason: Reason) -> int:
+        """Make attributions and warehouse agree with a month's lines; give the number of keys whose tag changed.
+
+        With `retag` the month gets the current rules; without, keys keep the attribution stored for these lines. While
+        the stored keys serve (same lines, same relevant tags, no key newly needs its resources), only attributions
+        and allocations are written: the cost of tagging does not grow with the bill.
+        """
+        month = partition.source, partition.billing_period
+        stored_id, stored = self.ledger.current_attributions(*month)
+        same_lines = AttributionsId.parse(stored_id).charges_id == partition.load_id
+        if same_lines and not retag:
+            self._replace(partition, stored_id, self._aggregated(partition, stored))
+            return 0
+        if same_lines and relevant_of(stored) == self.tagging.relevant:
+            attributions = self.tagging.attribute(keys_of(stored), partition.source)
+            built = builds(self.connection).get(month)
+            in_warehouse = built and (built.charges_id, built.attributions_id) == (partition.load_id, stored_id)
+            if built and in_warehouse and _detailed(attributions) == _detailed(stored):
+                facts = MonthFacts(attributions, _stored_daily(self.connection, month), None, built.spelt)
+            else:
+                facts = self._aggregated(partition, attributions)
+        else:
+            facts = aggregate(
+                self.ledger.charges,
+                partition,
+                self.tagging.relevant,
+                lambda keys: self.tagging.attribute(keys, partition.source),
+                self.reporting,
+            )
+        changed = _changed(stored, facts.attributions)
+        new_id = str(AttributionsId(partition.load_id, self.tagging.digest))
+        self.ledger.attributions.commit(
+            self.ledger.attributions.write(*month, new_id, [facts.attributions.lazy()]),
+            mode="overwrite",
+            partition=month,
+            facts={
+                "source": month[0],
+                "period": month[1].isoformat(),
+                "by": reason.by,
+                "why": reason.why,
+                "at": datetime.now(UTC).isoformat(),
+                "rules_digest": self.tagging.digest,
+                "keys_changed": str(changed),
+            },
+        )
+        self._replace(partition, new_id, facts)
+        return changed
+
+    def _replace(self, partition: Partition, attributions_id: str, facts: MonthFacts) -> None:
+        build = Build(partition.load_id, attributions_id, facts.spelt)
+        replace_month(self.connection, (partition.source, partition.billing_period), _frames(facts), build)
+
+    def _aggregated(self, partition: Partition, attributions: pl.DataFrame) -> MonthFacts:
+        """Aggregate a month by attributions that exist already."""
+
+        def look_up(keys: pl.DataFrame) -> pl.DataFrame:
+            known = attributions.join(keys.select("key_id"), on="key_id", how="semi")
+            if known.height != keys.height:
+                raise RuntimeError(f"{partition.source} {partition.billing_period}: keys without an attribution")
+            return known
+
+        return aggregate(self.ledger.charges, partition, relevant_of(attributions), look_up, self.reporting)
+
+
+def _detailed(attributions: pl.DataFrame) -> set[tuple[str, str | None, object]]:
+    """Tell the keys whose resources and GPU-hours the warehouse must hold, with what the hours depend on."""
+    return set(attributions.filter(is_detailed()).select("key_id", "accelerator", "accelerator_count").iter_rows())
+
+
+def _changed(before: pl.DataFrame, after: pl.DataFrame) -> int:
+    columns = ["key_id", *(name for name in TAGGED if name != "dimensions")]
+    return after.select(columns).join(before.select(columns), on=columns, how="anti", nulls_equal=True).height
+
+
+def _stored_daily(connection: duckdb.DuckDBPyConnection, month: tuple[str, date]) -> pl.DataFrame:
+    return connection.sql(
+        "select * exclude (source, billing_period) from ledger.charges_daily where source = ? and billing_period = ?",
+        params=list(month),
+    ).pl()
+
+
+def _frames(facts: MonthFacts) -> dict[str, pl.DataFrame]:
+    attributed = facts.daily.select("daily_id", "key_id", "usage_date", "commitment_discount_id", *COST_COLUMNS).join(
+        facts.attributions, on="key_id", how="inner"
+    )
+    frames = {
+        "computed.attributions": facts.attributions,
+        "computed.allocations": allocate_commitments(attributed),
+        "ledger.charges_daily": facts.daily,
+    }
+    if facts.gpu_hours is not None:
+        frames["ledger.gpu_hours"] = facts.gpu_hours
+    return frames
