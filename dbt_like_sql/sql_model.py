@@ -15,12 +15,13 @@ from typing import Final
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
 ROOT: Final = Path(__file__).parent
 RELATION: Final = {"staging": "view", "intermediate": "view", "marts": "table"}
 _HEADER: Final = re.compile(r"/\*\s*(.+?)\s*\*/\s*", re.DOTALL)
-_GRAIN: Final = re.compile(r"One row per [^.]+\.")
+_GRAIN: Final = re.compile(r"One\s+row\s+per\s[^.]+\.")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -48,7 +49,7 @@ class SqlModel:
     def grain(self) -> str:
         """Give the sentence of the header that says what one row is."""
         found = _GRAIN.search(self.comment)
-        return found[0] if found else ""
+        return " ".join(found[0].split()) if found else ""
 
 
 def quote(identifier: str) -> str:
@@ -106,14 +107,14 @@ def _read(path: Path) -> SqlModel:
     sql = path.read_text(encoding="utf-8")
     try:
         statements = sqlglot.parse(sql, dialect="duckdb")
-    except sqlglot.ParseError as error:
+    except SqlglotError as error:
         raise ValueError(f"{path}: {error}") from error
     header, select = _HEADER.match(sql), statements[0]
-    start = max(sql.rfind(f"\n{word}") for word in ("select\n", "select ", "SELECT"))
+    start = sql.rfind("\nselect")
     if not (_NAME.fullmatch(path.stem) and header):
         raise ValueError(f"{path}: expected a lower-case name and a /* header */")
     if len(statements) != 1 or not isinstance(select, exp.Select) or start < 0:
-        raise ValueError(f"{path}: expected one statement, a SELECT that starts its line")
+        raise ValueError(f"{path}: expected one statement, a `select` at the left margin")
     if select.is_star:
         raise ValueError(f"{path}: the outer select must name its columns, not `*`")
     if not all(column.alias_or_name for column in select.selects):

@@ -36,6 +36,7 @@ class Traffic:
     application: str = ""
     tag: str = ""
     growth: float = 1.10
+    shape: str = "diurnal"
 
 
 _SONNET: Final = (3.0, 15.0, 0.3, 3.75)
@@ -43,7 +44,7 @@ _HAIKU: Final = (1.0, 5.0, 0.1, 1.25)
 
 TRAFFIC: Final = (
     Traffic(style="marketplace", sku="c6bf4v2m8q1t9x5z3n7k0w2hd", llm_model="claude-sonnet-4.5", prices=_SONNET,
-            product_name="Claude Sonnet 4.5 (Amazon Bedrock Edition)", volumes=(610, 146, 1830, 73),
+            product_name="Claude Sonnet 4.5 (Amazon Bedrock Edition)", volumes=(590, 141, 1780, 70),
             account="inference-prod", team="assistant", suffix="_Global", application="assistant", tag="inference"),
     Traffic(style="marketplace", sku="c6bf4v2m8q1t9x5z3n7k0w2hd", llm_model="claude-sonnet-4.5", prices=(1.5, 7.5),
             product_name="Claude Sonnet 4.5 (Amazon Bedrock Edition)", volumes=(240, 30), account="data",
@@ -70,12 +71,13 @@ TRAFFIC: Final = (
     Traffic(style="native", sku="Llama3-3-70B", llm_model="llama-3.3-70b", prices=(0.72, 0.72), volumes=(260, 70),
             account="inference-prod", team="search"),
     Traffic(style="native", sku="NovaMicro", llm_model="nova-micro", prices=(0.035, 0.14), volumes=(0.11, 0.02),
-            account="inference-staging", team="assistant", growth=1.0, application="smoke", tag="infrence"),
+            account="inference-staging", team="assistant", growth=1.0, shape="3..4", application="smoke",
+            tag="infrence"),
     Traffic(style="native", sku="TitanEmbeddingV2-Text", llm_model="titan-embedding-v2", prices=(0.02,),
             volumes=(900,), account="data", team="search"),
     # A pilot that somebody forgot: a few calls a day, fractions of a cent.
     Traffic(style="native", sku="MistralSmall", llm_model="mistral-small", prices=(1.0, 3.0), volumes=(0.004, 0.001),
-            account="platform", team="platform", growth=1.0, application="pilot", tag="training"),
+            account="platform", team="platform", growth=1.0, shape="3..4", application="pilot", tag="training"),
 )  # fmt: skip
 
 _HOURLY: Final = (
@@ -85,7 +87,7 @@ _HOURLY: Final = (
     ("USW2-Llama3-1-70B-ProvisionedThroughput-NoCommit-ModelUnits", "inference-staging", "search", "inference",
      "llama-3.1-70b", "ModelUnits", 24.0, 1.0, "1..12", "unused_throughput"),
     ("USE1-Nova2.0Lite-Customization-Training", "applied-ml", "applied-ml", "fine_tuning",
-     "nova-2.0-lite", "1K tokens", 0.00378, 34_000.0, "6..9", None),
+     "nova-2.0-lite", "1K tokens", 0.00378, 36_000.0, "6..9", None),
     ("USE1-Nova2.0Lite-RFT-Training-Hours", "applied-ml", "applied-ml", "fine_tuning",
      "nova-2.0-lite", "Hrs", 98.4, 1.0, "14..15", None),
     ("USE1-Nova2.0Lite-Customization-Storage", "applied-ml", "applied-ml", "storage",
@@ -151,7 +153,7 @@ def _tokens(traffic: Traffic, kind: str, price: float, volume: float) -> Meter:
         resource=arn("bedrock", traffic.account, profile) if traffic.application else "",
         quantity=volume / 24 * (1000 if per_thousand else 1),
         jitter=0.35,
-        shape="diurnal",
+        shape=traffic.shape,
         grain="day",
         growth=traffic.growth,
         tag=traffic.tag,

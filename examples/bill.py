@@ -25,6 +25,9 @@ WORKLOAD_TAGS: Final = {
 }
 """How the company's tagging guide spells the workloads."""
 
+_TERMS: Final = {"Usage": "OnDemand", "DiscountedUsage": "Reserved"}
+"""The lines that have a list price, and their pricing term."""
+
 TRUTH: Final = ("workload", "team", "llm_model", "idle_reason", "evidence_possible")
 
 
@@ -77,7 +80,8 @@ def _row(meter: Meter, month: Month) -> dict[str, object]:
     rate = meter.rate if month.is_corrected else meter.rate * meter.provisional
     tag = meter.tag if month.tagging == "half" else ""
     is_instance = bool(meter.instance) and product.code == "AmazonEC2"
-    term = "Spot" if "SpotUsage" in meter.usage_type else "OnDemand" if meter.line_type == "Usage" else ""
+    listed = 0.0 if meter.line_type not in _TERMS else rate if meter.on_demand_rate is None else meter.on_demand_rate
+    term = "Spot" if "SpotUsage" in meter.usage_type else _TERMS.get(meter.line_type, "")
     return {
         "grain": {"hour": month.step, "day": max(24, month.step), "month": hours_in(month.start)}[meter.grain],
         "shape": meter.shape,
@@ -85,7 +89,7 @@ def _row(meter: Meter, month: Month) -> dict[str, object]:
         "jitter": meter.jitter,
         "hourly": meter.quantity * meter.growth**month.index,
         "rate": rate,
-        "on_demand_rate": rate if meter.on_demand_rate is None else meter.on_demand_rate,
+        "on_demand_rate": listed,
         "discount_rate": DISCOUNT if product.discounted else 0.0,
         "savings_ratio": meter.savings_ratio,
         "reserved_under": meter.reservation,
@@ -110,7 +114,7 @@ def _row(meter: Meter, month: Month) -> dict[str, object]:
         "line_item_usage_account_id": account.id,
         "line_item_usage_account_name": meter.account,
         "line_item_usage_type": meter.usage_type,
-        "pricing_public_on_demand_rate": f"{meter.rate if meter.on_demand_rate is None else meter.on_demand_rate:.10f}",
+        "pricing_public_on_demand_rate": f"{listed:.10f}",
         "pricing_term": term,
         "pricing_unit": meter.unit,
         "product": _product_map(meter),

@@ -56,7 +56,6 @@ def meters(month: date) -> Iterator[Meter]:
         line_type="RIFee",
         usage_type=f"HeavyUsage:{_DATABASE}",
         rate=_HOURLY_FEE,
-        on_demand_rate=0.0,
         quantity=float(_RESERVED),
         grain="month",
         description=f"USD {_HOURLY_FEE} hourly fee per RDS {_DATABASE} reserved instance",
@@ -70,7 +69,6 @@ def meters(month: date) -> Iterator[Meter]:
             line_type="Fee",
             usage_type=f"HeavyUsage:{_DATABASE}",
             rate=_HOURLY_UPFRONT * _HOURS_OF_TERM * _RESERVED,
-            on_demand_rate=0.0,
             unit="Quantity",
             shape="once",
             grain="month",
@@ -115,7 +113,9 @@ def _settle_plan(lines: pl.DataFrame) -> pl.DataFrame:
         amount * (1 - pl.col("share")),
         pl.col("pricing_public_on_demand_cost") * (1 - pl.col("share")),
     )
-    used = covered.group_by("tick", maintain_order=True).agg(used=pl.col("savings_plan_savings_plan_effective_cost").sum())
+    used = covered.group_by("tick", maintain_order=True).agg(
+        used=pl.col("savings_plan_savings_plan_effective_cost").sum()
+    )
     is_fee = pl.col("line_item_line_item_type") == "SavingsPlanRecurringFee"
     fees = (
         lines.filter(is_fee)

@@ -42,7 +42,7 @@ class Fleet:
 FLEETS: Final = (
     # The serving cluster's name says what it does, tagged or not.
     Fleet(name="llm-serving", account="inference-prod", team="assistant", workload="inference", instance="p5.48xlarge",
-          nodes=4, added=1, cluster="llm-serving-prod", tag="inference", tagged=2, llm_model="meridian-chat-70b"),
+          nodes=3, added=1, cluster="llm-serving-prod", tag="inference", tagged=2, llm_model="meridian-chat-70b"),
     Fleet(name="llm-reserved", account="inference-prod", team="assistant", workload="inference", instance="p5.48xlarge",
           shape="weekdays", cluster="llm-serving-prod", llm_model="meridian-chat-70b", reserved="cr-0a5e1d2c3b4f59687"),
     Fleet(name="adapters", account="inference-prod", team="assistant", workload="inference", instance="g5.12xlarge",
@@ -53,23 +53,23 @@ FLEETS: Final = (
     Fleet(name="embedder", account="inference-prod", team="search", workload="inference", instance="inf2.48xlarge",
           group="embedding-serve", tag="inference", llm_model="meridian-embed-1b"),
     Fleet(name="canary", account="inference-staging", team="assistant", workload="inference", instance="g6.12xlarge",
-          shape="office", tag="infrence", is_evident=False, llm_model="meridian-chat-70b"),
+          shape="15..18", tag="infrence", is_evident=False, llm_model="meridian-chat-70b"),
     Fleet(name="demo", account="inference-staging", team="assistant", workload="inference", instance="g5.xlarge",
-          shape="10..14", tag="training", is_evident=False, llm_model="meridian-chat-70b"),
+          shape="10..13", tag="training", is_evident=False, llm_model="meridian-chat-70b"),
     # Nothing on the bill tells these apart: same cluster, no tags, training and serving side by side.
-    Fleet(name="shared-a", team="research", workload="training", instance="p5.48xlarge", shape="1..26", account="applied-ml", cluster="ml-shared",
-          is_evident=False),
+    Fleet(name="shared-a", team="research", workload="training", instance="p5.48xlarge", shape="1..26",
+          account="applied-ml", cluster="ml-shared", is_evident=False),
     Fleet(name="shared-b", team="assistant", workload="inference", instance="p5.48xlarge", shape="3..28",
-          llm_model="meridian-chat-70b", account="applied-ml", cluster="ml-shared",
-          is_evident=False),
+          llm_model="meridian-chat-70b", account="applied-ml",
+          cluster="ml-shared", is_evident=False),
     Fleet(name="shared-c", team="search", workload="inference", instance="p4d.24xlarge",
-          llm_model="meridian-ranker-2b", account="applied-ml", cluster="ml-shared",
-          is_evident=False),
+          llm_model="meridian-ranker-2b", account="applied-ml",
+          cluster="ml-shared", is_evident=False),
     Fleet(name="shared-d", team="applied-ml", workload="fine_tuning", instance="p4d.24xlarge",
-          llm_model="meridian-adapters-8b", account="applied-ml", cluster="ml-shared",
-          is_evident=False),
+          llm_model="meridian-adapters-8b", account="applied-ml",
+          cluster="ml-shared", is_evident=False),
     Fleet(name="pretrain", account="research-training", team="research", workload="training", instance="p5.48xlarge",
-          nodes=3, shape="2..23", later_shapes=("1..22", "4..22"), cluster="train-cluster-a", tag="training", tagged=2,
+          nodes=5, shape="2..23", later_shapes=("2..22", "4..22"), cluster="train-cluster-a", tag="training", tagged=2,
           llm_model="meridian-chat-70b", region="us-west-2"),
     Fleet(name="trainium", account="research-training", team="research", workload="training", instance="trn1.32xlarge",
           shape="5..20", tag="training", is_evident=False, llm_model="meridian-embed-1b"),
@@ -78,7 +78,7 @@ FLEETS: Final = (
     Fleet(name="sweep-small", account="research-training", team="research", workload="training", is_spot=True,
           instance="g5.48xlarge", shape="8..16", jitter=0.3, group="spot-hparam-sweep", tag="training"),
     Fleet(name="tuning", account="applied-ml", team="applied-ml", workload="fine_tuning", instance="p4d.24xlarge",
-          tag="fine-tuning", is_evident=False, llm_model="meridian-adapters-8b"),
+          nodes=2, tag="fine-tuning", is_evident=False, llm_model="meridian-adapters-8b"),
     Fleet(name="bench", account="applied-ml", team="applied-ml", workload="development", instance="g5.2xlarge",
           shape="office", tag="development", is_evident=False),
     # Not AI.
@@ -94,14 +94,12 @@ FLEETS: Final = (
 
 
 def meters(seed: int, index: int) -> Iterator[Meter]:
-    """Meter every fleet in the `index`-th month: node hours, root volumes and capacity held in reserve."""
+    """Meter every fleet in the `index`-th month: node hours and volumes, then the clusters."""
     for fleet in FLEETS:
         for node in range(fleet.nodes + fleet.added * index):
             yield _node(seed, fleet, node, index)
         yield _volumes(seed, fleet, index)
-        if fleet.reserved:
-            yield from _reservation(fleet)
-    yield _capacity_block()
+    yield from _control_planes()
 
 
 def node_id(seed: int, fleet: str, node: int) -> str:
@@ -117,7 +115,7 @@ def _node(seed: int, fleet: Fleet, node: int, index: int) -> Meter:
     return Meter(
         account=fleet.account,
         product=EC2,
-        usage_type=f"{_prefix(fleet.region)}{market}:{fleet.instance}",
+        usage_type=f"{prefix(fleet.region)}{market}:{fleet.instance}",
         operation="RunInstances:SV001" if fleet.is_spot else "RunInstances",
         description=f"${rate:.10g} per {market_words} {fleet.instance} Instance Hour",
         rate=rate,
@@ -132,7 +130,7 @@ def _node(seed: int, fleet: Fleet, node: int, index: int) -> Meter:
         grain=fleet.grain,
         tag=fleet.tag if node < fleet.tagged else "",
         tags=_names(fleet),
-        extra=_held(fleet, "Used") if fleet.reserved else {},
+        extra=held(fleet, "Used") if fleet.reserved else {},
         savings_ratio=fleet.savings_ratio,
         workload=fleet.workload,
         team=fleet.team,
@@ -148,7 +146,7 @@ def _volumes(seed: int, fleet: Fleet, index: int) -> Meter:
     return Meter(
         account=fleet.account,
         product=EC2,
-        usage_type=f"{_prefix(fleet.region)}EBS:VolumeUsage.gp3",
+        usage_type=f"{prefix(fleet.region)}EBS:VolumeUsage.gp3",
         operation="CreateVolume-Gp3",
         description="$0.08 per GB-month of General Purpose (gp3) provisioned storage",
         rate=0.08,
@@ -165,74 +163,7 @@ def _volumes(seed: int, fleet: Fleet, index: int) -> Meter:
     )
 
 
-def _reservation(fleet: Fleet) -> Iterator[Meter]:
-    """Meter held capacity: a free line whenever it is held, a full-price one while nobody runs in it."""
-    price = SHAPES[fleet.instance].price
-    for usage, status, shape, rate in (
-        ("Reservation", "Reserved", "always", 0.0),
-        ("UnusedBox", "Unused", "weekends", price),
-    ):
-        yield Meter(
-            account=fleet.account,
-            product=EC2,
-            usage_type=f"{_prefix(fleet.region)}{usage}:{fleet.instance}",
-            operation="RunInstances",
-            description=f"${rate:.10g} per {status} Reservation Linux {fleet.instance} Instance Hour",
-            rate=rate,
-            family="Compute Instance",
-            instance=fleet.instance,
-            resource=arn("ec2", fleet.account, f"capacity-reservation/{fleet.reserved}"),
-            shape=shape,
-            # Amazon names neither cluster nor team here: the reservation's own tag is all there is.
-            tag="inference",
-            extra=_held(fleet, status),
-            workload=fleet.workload,
-            team=fleet.team,
-            idle_reason="unused_reservation" if status == "Unused" else None,
-            is_evident=False,
-        )
-
-
-def _held(fleet: Fleet, status: str) -> dict[str, str]:
-    column = "capacity_reservation_capacity_reservation"
-    return {
-        f"{column}_arn": arn("ec2", fleet.account, f"capacity-reservation/{fleet.reserved}"),
-        f"{column}_status": status,
-        f"{column}_type": "ODCR",
-    }
-
-
-def _capacity_block() -> Meter:
-    """Meter a block of four p5 nodes for two days, prepaid in one line."""
-    return Meter(
-        account="research-training",
-        product=EC2,
-        usage_type="USW2-CapacityBlockFee:p5.48xlarge",
-        operation="RunInstances",
-        description="EC2 Capacity Block for ML, 4 x p5.48xlarge, 48 hours from day 12",
-        rate=6041.472,
-        unit="Quantity",
-        family="Compute Instance",
-        instance="p5.48xlarge",
-        region="us-west-2",
-        resource=arn("ec2", "research-training", "capacity-reservation/cr-0c4b7e5d6a3f21908", "us-west-2"),
-        line_type="Fee",
-        shape="once",
-        grain="month",
-        tag="training",
-        extra={
-            "capacity_reservation_capacity_reservation_arn": arn(
-                "ec2", "research-training", "capacity-reservation/cr-0c4b7e5d6a3f21908", "us-west-2"
-            ),
-            "capacity_reservation_capacity_reservation_type": "EC2 Capacity Blocks for ML",
-        },
-        workload="training",
-        team="research",
-        is_evident=False,
-    )
-
-
-def control_planes() -> Iterator[Meter]:
+def _control_planes() -> Iterator[Meter]:
     """Meter the EKS control planes: a flat fee per cluster, which follows what the cluster is for."""
     for account, cluster in (("inference-prod", "llm-serving-prod"), ("applied-ml", "ml-shared")):
         yield Meter(
@@ -252,11 +183,21 @@ def control_planes() -> Iterator[Meter]:
         )
 
 
+def held(fleet: Fleet, status: str) -> dict[str, str]:
+    """Fill the columns that say which reservation a line stands in, and whether it is used."""
+    column = "capacity_reservation_capacity_reservation"
+    return {
+        f"{column}_arn": arn("ec2", fleet.account, f"capacity-reservation/{fleet.reserved}"),
+        f"{column}_status": status,
+        f"{column}_type": "ODCR",
+    }
+
+
 def _names(fleet: Fleet) -> dict[str, str]:
     names = {"aws_eks_cluster_name": fleet.cluster, "aws_autoscaling_group_name": fleet.group}
     return {key: name for key, name in names.items() if name}
 
 
-def _prefix(region: str) -> str:
+def prefix(region: str) -> str:
     """Spell the region in front of an EC2 usage type: nothing at all for us-east-1."""
     return "" if region == "us-east-1" else PREFIXES[region]

@@ -1,11 +1,9 @@
-"""Everything that is no model's compute: storage of both kinds, the ordinary services, and what belongs to everybody."""
+"""Everything that is no model's compute: storage of both kinds and the ordinary services."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-
-import polars as pl
 
 from examples.company import PAYER
 from examples.meters import CLOUDFRONT, EC2, RDS, S3, Meter, Product, arn, aws, resource_id
@@ -16,10 +14,6 @@ _ECR: Final = aws("AmazonECR", "Amazon EC2 Container Registry (ECR)")
 _LAMBDA: Final = aws("AWSLambda", "AWS Lambda")
 _DYNAMODB: Final = aws("AmazonDynamoDB", "Amazon DynamoDB")
 _WATCH: Final = aws("AmazonCloudWatch", "AmazonCloudWatch")
-_SUPPORT: Final = Product("AWSSupportEnterprise", "AWS Support (Enterprise)", "AWSSupportEnterprise", discounted=False)
-_SAAS: Final = Product(
-    "4kq8z0c1v7m3x9b5n2j6h8g0f", "Lighthouse Observability Pro", "", discounted=False, entity="AWS Marketplace"
-)
 
 
 class Service(NamedTuple):
@@ -121,8 +115,6 @@ _ORDINARY: Final = (
 )
 
 # fmt: on
-_SHIELD_REBATE: Final = 612.5
-"""The bundled discount: CloudFront traffic that the Shield subscription includes."""
 
 
 def meters(seed: int) -> Iterator[Meter]:
@@ -170,92 +162,9 @@ def meters(seed: int) -> Iterator[Meter]:
         )
 
 
-class _Once(NamedTuple):
-    line_type: str
-    product: Product
-    account: str
-    amount: float
-    description: str
-    usage_type: str = ""
-    is_late: bool = False
-    months: tuple[int, ...] = (0, 1, 2)
-
-
-# fmt: off
-_SHARED: Final = (
-    _Once("Fee", _SUPPORT, PAYER, 41_250.0, "Enterprise Support for the month", "Dollar", is_late=True),
-    _Once("Credit", EC2, "research-training", -12_000.0, "AWS_Activate_Promo_ML", "BoxUsage:p5.48xlarge"),
-    _Once("Credit", aws("AmazonSageMaker", "Amazon SageMaker"), "applied-ml", -2_150.75, "Credit for a failed training job"),
-    _Once("Refund", EC2, "inference-prod", -3_302.4, "Refund of 60 hours of unreachable p5.48xlarge",
-          "BoxUsage:p5.48xlarge", is_late=True, months=(1,)),
-    _Once("Tax", EC2, PAYER, 5_128.4417, "Tax for product code AmazonEC2"),
-    _Once("Tax", aws("AmazonSageMaker", "Amazon SageMaker"), PAYER, 1_911.0832, "Tax for product code AmazonSageMaker"),
-    _Once("Tax", aws("AmazonBedrock", "Amazon Bedrock"), PAYER, 1_204.5519, "Tax for product code AmazonBedrock"),
-    _Once("Tax", S3, PAYER, 402.1158, "Tax for product code AmazonS3"),
-    _Once("Tax", RDS, PAYER, 377.9027, "Tax for product code AmazonRDS"),
-)
-# fmt: on
-
-
-def shared(index: int) -> Iterator[Meter]:
-    """Meter what belongs to everybody in the `index`-th month, one line each, and the two lines that only look so."""
-    for once in _SHARED:
-        if min(index, 2) in once.months:
-            yield Meter(
-                account=once.account,
-                product=once.product._replace(discounted=False),
-                usage_type=once.usage_type,
-                description=once.description,
-                rate=once.amount,
-                unit="",
-                line_type=once.line_type,
-                shape="once",
-                grain="month",
-                is_late=once.is_late,
-                extra={"line_item_tax_type": "USSalesTax"} if once.line_type == "Tax" else {},
-                workload="shared",
-            )
-    yield _not_ai("Fee", _SAAS, "corp-it", 18_400.0, "Lighthouse Observability Pro, monthly contract")
-    yield _not_ai(
-        "BundledDiscount",
-        CLOUDFRONT._replace(discounted=False),
-        "platform",
-        -_SHIELD_REBATE,
-        "Bundled discount: data transfer included with Shield Advanced",
-    )
-
-
-def _not_ai(line_type: str, product: Product, account: str, amount: float, description: str) -> Meter:
-    return Meter(
-        account=account,
-        product=product,
-        usage_type="US-DataTransfer-Out-Bytes" if product.code == CLOUDFRONT.code else "MP:USE1_Contract-Units",
-        description=description,
-        rate=amount,
-        unit="",
-        line_type=line_type,
-        shape="once",
-        grain="month",
-        workload="not_ai",
-        team="platform",
-    )
-
-
 def _resource(service: Service) -> str:
     """Spell the resource as its service does: an S3 bucket by its bare name, the rest by ARN, or nothing."""
     if not service.resource or service.product is S3:
         return service.resource
     namespace = service.product.code.removeprefix("Amazon").removeprefix("AWS").lower()
     return arn(namespace, service.account, service.resource)
-
-
-def rebate(lines: pl.DataFrame) -> pl.DataFrame:
-    """Write the bundled discount into the usage it discounts, where the net columns read it from."""
-    cost = pl.col("line_item_unblended_cost")
-    is_rebated = (pl.col("line_item_line_item_type") == "Usage") & (
-        pl.col("line_item_usage_type") == "US-DataTransfer-Out-Bytes"
-    )
-    share = cost / cost.filter(is_rebated).sum()
-    return lines.with_columns(
-        discount_bundled_discount=pl.when(is_rebated).then(-_SHIELD_REBATE * share).otherwise(0.0)
-    )

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from examples.bill import TRUTH
+from examples.columns import COLUMNS, DOUBLES, NET, SPLIT, STRINGS
 from examples.company import ACCOUNTS, PAYER, next_month
 from examples.meters import random_for
 
@@ -21,82 +22,6 @@ EXPORT: Final = "meridian-cur"
 _LOCATION: Final = "s3://meridian-billing/exports"
 """Where the bills would lie; a sample's `bills` folder stands for it."""
 _LINES_PER_FILE: Final = 1_000_000
-
-_DOUBLES: Final = """
-    discount_bundled_discount discount_total_discount
-    line_item_blended_cost line_item_net_unblended_cost line_item_unblended_cost line_item_usage_amount
-    pricing_public_on_demand_cost
-    reservation_amortized_upfront_cost_for_usage reservation_amortized_upfront_fee_for_billing_period
-    reservation_effective_cost reservation_recurring_fee_for_usage
-    reservation_unused_amortized_upfront_fee_for_billing_period reservation_unused_quantity
-    reservation_unused_recurring_fee
-    savings_plan_amortized_upfront_commitment_for_billing_period savings_plan_recurring_commitment_for_billing_period
-    savings_plan_savings_plan_effective_cost savings_plan_savings_plan_rate savings_plan_total_commitment_to_date
-    savings_plan_used_commitment
-""".split()
-
-_SPLIT: Final = tuple(
-    f"split_line_item_{name}"
-    for name in (
-        *("actual_usage", "net_split_cost", "net_unused_cost", "public_on_demand_split_cost"),
-        *("public_on_demand_unused_cost", "reserved_usage", "split_cost", "split_usage", "split_usage_ratio"),
-        "unused_cost",
-    )
-)
-"""Doubles that are null, not zero, on every line but a pod's."""
-
-_NET: Final = {
-    "reservation_net_amortized_upfront_cost_for_usage": "reservation_amortized_upfront_cost_for_usage",
-    "reservation_net_amortized_upfront_fee_for_billing_period": "reservation_amortized_upfront_fee_for_billing_period",
-    "reservation_net_effective_cost": "reservation_effective_cost",
-    "reservation_net_recurring_fee_for_usage": "reservation_recurring_fee_for_usage",
-    "reservation_net_unused_amortized_upfront_fee_for_billing_period": (
-        "reservation_unused_amortized_upfront_fee_for_billing_period"
-    ),
-    "reservation_net_unused_recurring_fee": "reservation_unused_recurring_fee",
-    "savings_plan_net_amortized_upfront_commitment_for_billing_period": (
-        "savings_plan_amortized_upfront_commitment_for_billing_period"
-    ),
-    "savings_plan_net_recurring_commitment_for_billing_period": "savings_plan_recurring_commitment_for_billing_period",
-    "savings_plan_net_savings_plan_effective_cost": "savings_plan_savings_plan_effective_cost",
-}
-"""Every net column and the one it is, after the enterprise discount."""
-
-_STRINGS: Final = """
-    bill_bill_type bill_billing_entity bill_invoice_id bill_invoicing_entity bill_payer_account_id
-    bill_payer_account_name
-    capacity_reservation_capacity_reservation_arn capacity_reservation_capacity_reservation_status
-    capacity_reservation_capacity_reservation_type
-    identity_line_item_id identity_time_interval
-    line_item_availability_zone line_item_currency_code line_item_iam_principal line_item_legal_entity
-    line_item_line_item_description line_item_line_item_type line_item_operation line_item_product_code
-    line_item_resource_id line_item_tax_type line_item_unblended_rate line_item_usage_account_id
-    line_item_usage_account_name line_item_usage_type
-    pricing_currency pricing_public_on_demand_rate pricing_purchase_option pricing_term pricing_unit
-    product_instance_type product_operation product_product_family product_region_code product_servicecode
-    product_usagetype
-    reservation_reservation_a_r_n
-    savings_plan_end_time savings_plan_offering_type savings_plan_payment_option savings_plan_purchase_term
-    savings_plan_savings_plan_a_r_n savings_plan_start_time
-    split_line_item_parent_resource_id
-""".split()
-
-_TIMES: Final = """
-    bill_billing_period_end_date bill_billing_period_start_date line_item_usage_end_date line_item_usage_start_date
-""".split()
-
-COLUMNS: Final = dict(
-    sorted(
-        {
-            **dict.fromkeys((*_DOUBLES, *_SPLIT, *_NET), "double"),
-            **dict.fromkeys(_STRINGS, "string"),
-            **dict.fromkeys(_TIMES, "timestamp"),
-            **dict.fromkeys(("cost_category", "product", "resource_tags"), "map<string,string>"),
-            "discount": "map<string,double>",
-        }.items()
-    )
-)
-"""The columns that this company exports, and their types as the manifest prints them."""
 
 _ODD: Final = 0x9E3779B97F4A7C15
 """An odd factor scatters consecutive numbers over 64 bits without ever joining two."""
@@ -125,23 +50,23 @@ class Delivery(NamedTuple):
 def form(lines: pl.DataFrame, delivery: Delivery, first: int) -> pl.DataFrame:
     """Complete lines into the export's columns, plus the truth of each; they are numbered from `first`."""
     blanks = [
-        *(pl.lit("").alias(name) for name in _STRINGS if name not in lines.columns),
-        *(pl.lit(0.0).alias(name) for name in _DOUBLES if name not in lines.columns),
-        *(pl.lit(None, dtype=pl.Float64).alias(name) for name in _SPLIT if name not in lines.columns),
+        *(pl.lit("").alias(name) for name in STRINGS if name not in lines.columns),
+        *(pl.lit(0.0).alias(name) for name in DOUBLES if name not in lines.columns),
+        *(pl.lit(None, dtype=pl.Float64).alias(name) for name in SPLIT if name not in lines.columns),
     ]
     unblended = pl.col("line_item_unblended_cost")
-    enterprise = -(unblended + pl.col("discount_bundled_discount")) * pl.col("discount_rate")
+    enterprise = 0.0 - (unblended + pl.col("discount_bundled_discount")) * pl.col("discount_rate")
     entry = pl.concat_list(pl.struct(key=pl.lit("edp_discount"), value=enterprise))
     discount = pl.when(pl.col("discount_rate") > 0).then(entry).otherwise(entry.list.head(0))
     return (
         lines.with_columns(blanks)
-        .with_columns(pl.col(_STRINGS).fill_null(""), pl.col(_DOUBLES).fill_null(0.0))
+        .with_columns(pl.col(STRINGS).fill_null(""), pl.col(DOUBLES).fill_null(0.0))
         .with_columns(
             line_item_blended_cost=unblended,
             discount=discount.cast(pl.Map(pl.String, pl.Float64)),
             discount_total_discount=enterprise + pl.col("discount_bundled_discount"),
             line_item_net_unblended_cost=unblended + enterprise + pl.col("discount_bundled_discount"),
-            **{net: pl.col(gross) * (1 - pl.col("discount_rate")) for net, gross in _NET.items()},
+            **{net: pl.col(gross) * (1 - pl.col("discount_rate")) for net, gross in NET.items()},
             **_bill(delivery),
             identity_line_item_id=_line_ids(delivery, first),
         )

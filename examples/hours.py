@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -35,15 +36,16 @@ def level(shape: str, hour: datetime) -> float:
     }[shape]
 
 
+@cache
+def _curve(month: date, shape: str) -> tuple[tuple[str, int, float], ...]:
+    start = datetime(month.year, month.month, 1)  # noqa: DTZ001 - bills are naive UTC
+    levels = ((hour, level(shape, start + timedelta(hours=hour))) for hour in range(hours_in(month)))
+    return tuple((shape, hour, on) for hour, on in levels if on)
+
+
 def curves(month: date, shapes: Iterable[str]) -> pl.DataFrame:
     """Tabulate the shapes over a month: one row per shape and hour that it is on."""
-    start = datetime(month.year, month.month, 1)  # noqa: DTZ001 - bills are naive UTC
-    rows = [
-        (shape, hour, on)
-        for shape in sorted(set(shapes))
-        for hour in range(hours_in(month))
-        if (on := level(shape, start + timedelta(hours=hour)))
-    ]
+    rows = [row for shape in sorted(set(shapes)) for row in _curve(month, shape)]
     return pl.DataFrame(rows, schema={"shape": pl.String, "hour": pl.Int64, "level": pl.Float64}, orient="row")
 
 

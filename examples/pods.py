@@ -8,6 +8,7 @@ import polars as pl
 
 from examples.bill import STRING_MAP
 from examples.compute import node_id
+from examples.meters import EKS
 
 _NODE_GROUP: Final = "adapters"
 
@@ -75,8 +76,12 @@ def split(lines: pl.DataFrame, seed: int) -> pl.DataFrame:
             line_item_unblended_cost=free,
             pricing_public_on_demand_cost=free,
             line_item_unblended_rate=pl.lit("0.0000000000"),
-            line_item_product_code=pl.lit("AmazonEKS"),
-            product_servicecode=pl.lit("AmazonEKS"),
+            pricing_public_on_demand_rate=pl.lit(""),
+            product=pl.lit(pl.Series([{"product_name": EKS.name, "region": "us-east-1"}], dtype=STRING_MAP)).first(),
+            # A pod is no machine: counting the node's accelerators again would double them.
+            product_instance_type=pl.lit(""),
+            line_item_product_code=pl.lit(EKS.code),
+            product_servicecode=pl.lit(EKS.code),
             product_product_family=pl.lit("Split Cost Allocation"),
             product_operation=pl.lit("EKSPod-EC2"),
             line_item_operation=pl.lit("EKSPod-EC2"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -11,16 +12,16 @@ from typing import Final
 
 import polars as pl
 
-from examples import bedrock, commitments, compute, corporate, cur2, pods, sagemaker, tail
+from examples import bedrock, capacity, commitments, compute, corporate, cur2, pods, sagemaker, shared, tail
 from examples.bill import Month, Tagging, lines
 from examples.company import MONTHS, OPEN_FROM, RESTATED_MONTH, hours_in
 
-_STEPS: Final = (1, 2, 3, 4, 6, 8, 12, 24)
-"""Hours in a line, from an hourly export to a daily one; below that, the whole month."""
+_STEPS: Final = (24, 6, 1)
+"""Hours in the finest lines, from a daily export to an hourly one; before them comes the whole month."""
 _LINES_PER_BATCH: Final = 60_000
 
 
-def write_sample(
+def write_sample(  # noqa: PLR0913 - all but the folder are optional
     folder: Path,
     *,
     seed: int = 7,
@@ -56,41 +57,51 @@ def _deliveries(start: date, seed: int, deliveries: int) -> Iterator[cur2.Delive
 
 def _month(delivery: cur2.Delivery, tagging: Tagging, wanted: int | None) -> Iterator[pl.DataFrame]:
     """Bill a month: the company first, then as much of the long tail as makes `wanted` lines."""
-    hours = hours_in(delivery.month)
-    for step in _STEPS if wanted is None else (*_STEPS, hours):
-        month = Month(
-            start=delivery.month,
-            seed=delivery.seed,
-            tagging=tagging,
-            is_final=delivery.is_final,
-            is_corrected=delivery.is_final or delivery.month != RESTATED_MONTH,
-            step=step,
-        )
-        company = _company(month)
-        if wanted is None or company.height <= wanted:
-            break
-    else:
-        raise ValueError(f"{delivery.month:%Y-%m} needs at least {company.height:,} lines, not {wanted:,}")
+    month = Month(
+        start=delivery.month,
+        seed=delivery.seed,
+        tagging=tagging,
+        is_final=delivery.is_final,
+        is_corrected=delivery.is_final or delivery.month != RESTATED_MONTH,
+    )
+    if wanted is None:
+        yield _company(month)
+        return
+    month, company = _fit(month, wanted)
     yield company
-    rest = tail.meters(delivery.seed, (wanted or company.height) - company.height, step, hours)
-    first = len(company)
-    while batch := list(islice(rest, max(1, _LINES_PER_BATCH * step // hours))):
+    first, hours = company.height, hours_in(month.start)
+    rest = tail.meters(month.seed, wanted - first, month.step, hours)
+    while batch := list(islice(rest, max(1, _LINES_PER_BATCH * month.step // hours))):
         yield lines(batch, month, first)
         first += len(batch)
+
+
+def _fit(month: Month, wanted: int) -> tuple[Month, pl.DataFrame]:
+    """Choose the finest intervals whose lines are not too many; coarse ones are tried first, being the cheapest."""
+    fitting = None
+    for step in (hours_in(month.start), *_STEPS):
+        month = replace(month, step=step)
+        company = _company(month)
+        if company.height > wanted:
+            break
+        fitting = month, company
+    if fitting is None:
+        raise ValueError(f"{month.start:%Y-%m} needs at least {company.height:,} lines, not {wanted:,}")
+    return fitting
 
 
 def _company(month: Month) -> pl.DataFrame:
     index, seed = month.index, month.seed
     metered = [
         *compute.meters(seed, index),
-        *compute.control_planes(),
+        *capacity.meters(),
         *sagemaker.meters(index),
         *bedrock.meters(),
         *corporate.meters(seed),
-        *corporate.shared(index),
+        *shared.meters(index),
         *commitments.meters(month.start),
     ]
-    billed = corporate.rebate(lines(metered, month))
+    billed = shared.rebate(lines(metered, month))
     return pl.concat([commitments.settle(billed), pods.split(billed, seed)], how="diagonal")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from examples.company import ACCOUNTS, hours_in
 from examples.meters import EC2, RDS, Meter, Product, arn, aws, random_for, resource_id
 
 
@@ -43,7 +42,15 @@ _SMALL: Final = (
            "s3:::meridian-app"),
 )  # fmt: skip
 
-_OWNERS: Final = (("platform", "platform"), ("data", "data"), ("corp-it", "platform"), ("inference-staging", "platform"))
+_LABELED: Final = 0.6
+"""The share of small resources with a cost center on them."""
+
+_OWNERS: Final = (
+    ("platform", "platform"),
+    ("data", "data"),
+    ("corp-it", "platform"),
+    ("inference-staging", "platform"),
+)
 
 
 def meters(seed: int, lines: int, step: int, hours: int) -> Iterator[Meter]:
@@ -76,7 +83,7 @@ def _resource(seed: int, number: int, shape: str) -> Meter:
         quantity=small.hourly * random.uniform(0.4, 1.6) if small.unit != "Hrs" else small.hourly,
         jitter=0.0 if small.unit == "Hrs" else 0.5,
         shape=shape,
-        tags={"user_cost_center": f"cc-{random.randrange(40):03d}"} if random.random() < 0.6 else {},
+        tags={"user_cost_center": f"cc-{random.randrange(40):03d}"} if random.random() < _LABELED else {},
         workload="not_ai",
         team=team,
     )

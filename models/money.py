@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 import polars as pl
@@ -14,6 +14,8 @@ MONEY: Final = pl.Decimal(PRECISION, SCALE)
 # Native amounts carry up to about 20 decimals; summed at this scale they show what the one rounding changed.
 EXACT: Final = pl.Decimal(PRECISION, 22)
 QUANTUM: Final = Decimal(1).scaleb(-SCALE)
+# Python's own context keeps 28 digits: too few for money, which has 38, or for exact sums, which have more decimals.
+ARITHMETIC: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
 
 def quantize(amount: pl.Expr) -> pl.Expr:
@@ -27,12 +29,12 @@ def quantize(amount: pl.Expr) -> pl.Expr:
 
 def quantize_decimal(amount: Decimal) -> Decimal:
     """Round one amount as `quantize` does."""
-    return amount.quantize(QUANTUM, rounding=ROUND_HALF_EVEN)
+    return amount.quantize(QUANTUM, context=ARITHMETIC)
 
 
 def to_units(amount: Decimal) -> int:
     """Count an amount in units of 10⁻¹², exactly; an amount with more decimals is a programming error."""
-    units = amount.scaleb(SCALE)
+    units = amount.scaleb(SCALE, ARITHMETIC)
     if units != units.to_integral_value():
         raise ValueError(f"{amount} has more than {SCALE} decimals")
     return int(units)
@@ -40,7 +42,7 @@ def to_units(amount: Decimal) -> int:
 
 def from_units(units: int) -> Decimal:
     """Turn units of 10⁻¹² back into an amount."""
-    return Decimal(units).scaleb(-SCALE)
+    return Decimal(units).scaleb(-SCALE, ARITHMETIC)
 
 
 def largest_remainder(whole: int, weights: Sequence[int]) -> list[int]:

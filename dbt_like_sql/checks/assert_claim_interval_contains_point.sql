@@ -10,7 +10,8 @@ select
     verdict
 from marts.claim_checks
 where
-    verdict not in ('holds', 'fails', 'undetermined', 'withheld', 'no_data')
+    verdict is null
+    or verdict not in ('holds', 'fails', 'undetermined', 'withheld', 'no_data')
     or (measured_low is null) != (verdict = 'no_data')
     or not (measured_low between 0 and measured_high and measured_high <= 1)
     or not (measured between measured_low and measured_high)

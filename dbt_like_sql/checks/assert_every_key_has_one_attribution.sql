@@ -5,9 +5,17 @@ it.
 with
 
 keys as (
-    select source, billing_period, key_id from ledger.charges_daily
+    select
+        source,
+        billing_period,
+        key_id
+    from ledger.charges_daily
     union
-    select source, billing_period, key_id from ledger.gpu_hours
+    select
+        source,
+        billing_period,
+        key_id
+    from ledger.gpu_hours
 )
 
 select

@@ -4,10 +4,18 @@ Workload, evidence and idle reason are words of models/workloads.py, wherever mo
 with
 
 words as (
-    select 'intermediate.int_charges_allocated' as found_in, workload, evidence, idle_reason
+    select
+        'intermediate.int_charges_allocated' as found_in,
+        workload,
+        evidence,
+        idle_reason
     from intermediate.int_charges_allocated
     union
-    select 'intermediate.int_accelerator_costs' as found_in, workload, evidence, idle_reason
+    select
+        'intermediate.int_accelerator_costs' as found_in,
+        workload,
+        evidence,
+        idle_reason
     from intermediate.int_accelerator_costs
 )
 

@@ -53,7 +53,7 @@ select
     if(parts.part is null, attributions.project, parts.project) as project, -- Resolved by dimensions.project.
     if(parts.part is null, attributions.customer, parts.customer) as customer, -- Resolved by dimensions.customer.
     coalesce(parts.method, 'direct') as method, -- How the row was divided; direct where it is whole.
-    if(coalesce(parts.part, 1) = 1, daily.consumed_quantity, null) as consumed_quantity, -- On part 1 only, so sums hold.
+    if(coalesce(parts.part, 1) = 1, daily.consumed_quantity, null) as consumed_quantity, -- On part 1 only: sums hold.
     if(parts.part is null, daily.billed_cost, parts.billed_cost) as billed_cost, -- What the provider asks for.
     if(parts.part is null, daily.effective_cost, parts.effective_cost) as effective_cost, -- Amortized, after discounts.
     if(parts.part is null, daily.net_cost, parts.net_cost) as net_cost, -- effective_cost after promotional credits.
@@ -63,9 +63,9 @@ from daily
 -- Left: a key that lost its attribution must show up in the checks, not vanish with its money.
 left join attributions
     on daily.source = attributions.source
-    and daily.billing_period = attributions.billing_period
-    and daily.key_id = attributions.key_id
+        and daily.billing_period = attributions.billing_period
+        and daily.key_id = attributions.key_id
 left join parts
     on daily.source = parts.source
-    and daily.billing_period = parts.billing_period
-    and daily.daily_id = parts.daily_id
+        and daily.billing_period = parts.billing_period
+        and daily.daily_id = parts.daily_id

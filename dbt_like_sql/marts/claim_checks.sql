@@ -113,4 +113,4 @@ from reference.claims
 cross join months
 left join measures
     on claims.metric = measures.metric
-    and months.period = measures.period
+        and months.period = measures.period

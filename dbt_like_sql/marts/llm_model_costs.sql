@@ -1,5 +1,7 @@
 /*
-What each language model costs, as far as the bill names models and counts their tokens.
+What each language model costs, as far as the bill names models and counts their tokens. Bills count tokens in fractions
+of thousands or millions, so token columns are rounded to whole tokens once, here; those of a divided row stay with its
+first part.
 One row per usage period, provider, model, hosting and workload.
 */
 with
@@ -12,8 +14,7 @@ charges as (
             when invoice_issuer_name in ('OpenAI', 'Anthropic', 'OpenRouter') then 'api'
             else 'managed' -- Bedrock, Vertex AI, Marketplace editions: a cloud bills another company's model
         end as hosting,
-        -- A bill's quantity is a float in thousands or millions: the product is a count once it is rounded.
-        round(consumed_quantity * tokens_per_unit, 0)::hugeint as tokens
+        consumed_quantity * tokens_per_unit as tokens
     from intermediate.int_charges_allocated
     where llm_model is not null
 ),
@@ -27,10 +28,10 @@ totals as (
         workload,
         sum(effective_cost)::decimal(38, 12) as effective_cost,
         sum(effective_cost) filter (where token_bucket is not null)::decimal(38, 12) as token_cost,
-        sum(tokens) filter (where token_bucket = 'uncached_input') as uncached_input_tokens,
-        sum(tokens) filter (where token_bucket = 'cache_read') as cache_read_tokens,
-        sum(tokens) filter (where token_bucket like 'cache_write%') as cache_write_tokens,
-        sum(tokens) filter (where token_bucket = 'output') as output_tokens,
+        round(sum(tokens) filter (where token_bucket = 'uncached_input'))::bigint as uncached_input_tokens,
+        round(sum(tokens) filter (where token_bucket = 'cache_read'))::bigint as cache_read_tokens,
+        round(sum(tokens) filter (where token_bucket like 'cache_write%'))::bigint as cache_write_tokens,
+        round(sum(tokens) filter (where token_bucket = 'output'))::bigint as output_tokens,
         sum(tokens) filter (where token_bucket is not null) as tokens
     from charges
     group by all
@@ -43,7 +44,7 @@ select
     hosting, -- api (its maker's own), managed (a cloud sells it) or self_hosted (on accelerators one pays for).
     workload, -- What the money was for.
     effective_cost, -- Amortized cost after negotiated discounts, of tokens and of everything else the model cost.
-    null::hugeint as requests, -- Requests answered; null from a bill alone.
+    null::bigint as requests, -- Requests answered; null from a bill alone.
     uncached_input_tokens, -- Input tokens at full price; null where the bill counts none.
     cache_read_tokens, -- Input tokens read from a prompt cache; null where the bill counts none.
     cache_write_tokens, -- Input tokens written to a prompt cache; null where the bill counts none.

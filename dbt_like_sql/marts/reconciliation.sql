@@ -31,9 +31,9 @@ invoices as (
     from reference.invoices
     left join billed
         on invoices.source = billed.source
-        and invoices.billing_period = billed.billing_period
-        and invoices.billing_currency = billed.billing_currency
-        and (invoices.invoice_id is null or invoices.invoice_id = billed.invoice_id)
+            and invoices.billing_period = billed.billing_period
+            and invoices.billing_currency = billed.billing_currency
+            and (invoices.invoice_id is null or invoices.invoice_id = billed.invoice_id)
     group by all
 ),
 

@@ -32,13 +32,13 @@ clauses as (
         -- JSON text is YAML text, so quotes and colons in a bill cannot break the snippet.
         list_filter(
             [
-                'service_code: ' || to_json(service_code),
-                'usage_type: ' || to_json(usage_type),
-                'operation: ' || to_json(operation),
-                'sub_account_id: ' || to_json(sub_account_id),
-                'resource_name: ' || to_json(resource_name)
+                { 'name': 'service_code', 'text': to_json(service_code) },
+                { 'name': 'usage_type', 'text': to_json(usage_type) },
+                { 'name': 'operation', 'text': to_json(operation) },
+                { 'name': 'sub_account_id', 'text': to_json(sub_account_id) },
+                { 'name': 'resource_name', 'text': to_json(resource_name) }
             ],
-            lambda clause: clause is not null
+            lambda clause: clause.text is not null
         ) as selected
     from keys
 )
@@ -59,19 +59,27 @@ select
     charge_count, -- Bill lines.
     concat_ws(
         chr(10),
-        '- id: ' || trim(regexp_replace(lower(concat_ws('-', service_code, usage_type)), '[^a-z0-9]+', '-', 'g'), '-')
-        || '-' || left(key_id, 8),
+        '- id: ' || trim(
+            regexp_replace(
+                lower(concat_ws('-', service_code, usage_type, left(key_id, 8))), '[^a-z0-9]+', '-', 'g'
+            ),
+            '-'
+        ),
         '  workload: <choose one of training, fine_tuning, inference, storage, development, not_ai>',
         '  evidence: declared',
         '  reason: <say how you know>',
         '  when:',
         '    all:',
         array_to_string(
-            list_transform(selected, lambda clause: '      - ' || replace(clause, ': "', ': { equals: "') || ' }'),
+            list_transform(
+                selected, lambda clause: '      - ' || clause.name || ': { equals: ' || clause.text || ' }'
+            ),
             chr(10)
         ),
         '  effective_from: ' || usage_period,
         '  examples:',
-        '    - { ' || array_to_string(selected, ', ') || ' }'
+        '    - { '
+        || array_to_string(list_transform(selected, lambda clause: clause.name || ': ' || clause.text), ', ')
+        || ' }'
     ) as suggested_rule -- YAML to paste into a team rule file, once the workload is chosen.
 from clauses

@@ -13,7 +13,7 @@ from deltalake.transaction import AddAction
 from connectors.source import Source, SourceVersion, Totals
 from models.errors import Refused
 from models.facts import COST_COLUMNS, Fact
-from models.money import quantize_decimal
+from models.money import ARITHMETIC, quantize_decimal
 from pipelines.ledger.delta import Table
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
@@ -46,6 +46,7 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     reconcile(source.name, period, totals, kept)
     is_final = totals.is_final if version.is_final is None else version.is_final
     billed = kept["billed_cost"]
+    residual = ARITHMETIC.subtract(totals.exact["billed_cost"], totals.quantized["billed_cost"])
     record = pl.LazyFrame(
         {
             "load_id": [load_id],
@@ -56,7 +57,7 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
             "billing_currency": [kept["currency"]],
             "billed_cost_read": [totals.quantized["billed_cost"]],
             "billed_cost_loaded": [billed],
-            "quantization_residual": [quantize_decimal(totals.exact["billed_cost"] - totals.quantized["billed_cost"])],
+            "quantization_residual": [quantize_decimal(residual)],
             "is_final": [is_final],
             "loaded_at": [datetime.now(UTC)],
         },

@@ -91,7 +91,10 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
 def builds(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, date], Build]:
     """Say what each month in the warehouse was built from."""
     rows = connection.sql("from computed.builds").fetchall()
-    return {(source, period): Build(*ids, json.loads(spelt)) for source, period, *ids, spelt in rows}
+    return {
+        (source, period): Build(charges, attributions, json.loads(spelt))
+        for source, period, charges, attributions, spelt in rows
+    }
 
 
 def replace_month(

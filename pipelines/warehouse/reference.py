@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
-from models.claims import load_claims
 
+from models.claims import load_claims
+from models.facts import Schema
 from pipelines.warehouse.database import replace_table
 from pipelines.warehouse.tables import TABLES
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import duckdb
-    from models.rulebook import Rulebook
 
+    from models.rulebook import Rulebook
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
 
-_POLARS = {
+_POLARS: Final[Schema] = {
     "varchar": pl.String,
     "date": pl.Date,
     "integer": pl.Int32,
@@ -77,6 +78,6 @@ def refresh_reference(
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object]]) -> None:
-    types = {name: _POLARS[dtype] for name, (dtype, _) in TABLES[table][1].items()}
+    types: Schema = {name: _POLARS[dtype] for name, (dtype, _) in TABLES[table][1].items()}
     frame = pl.DataFrame([{name: row.get(name) for name in types} for row in rows], schema=types)
     replace_table(connection, table, frame)

@@ -1,0 +1,54 @@
+# `make` alone prints what there is. Everything lives in .venv; nothing outside the checkout is touched.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_NO_PROGRESS := 1
+
+.PHONY: help setup demo test unit soak lint bench dev lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.ready ## Make .venv with everything pinned (uv if it is there, else bootstrapped by pip)
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+		$$uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+		$$uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Run the whole pipeline on the bundled sample company and show the answers
+	@$(BIN)/apportion demo
+
+test: setup ## Run every test (at most 6 minutes)
+	$(BIN)/pytest -m "not soak"
+
+unit: setup ## Run the quick tests only (at most a minute)
+	$(BIN)/pytest -m "not soak and not pipeline"
+
+soak: setup ## Run the unbounded tests: kills, fuzzing
+	$(BIN)/pytest -m soak
+
+lint: setup ## Check style, types, architecture and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_like_sql
+
+bench: setup ## Measure load and memory as ratios to a floor in the same run; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/load.py
+
+dev: setup ## Open the Dagster UI on ./apportion.yaml (or APPORTION_CONFIG)
+	@$(BIN)/apportion dev
+
+lock: ## Pin all dependencies anew
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
+
+clean: ## Remove what make and the demo wrote
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

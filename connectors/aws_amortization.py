@@ -1,0 +1,128 @@
+"""What a line of an AWS bill effectively cost: amortized commitments and negotiated discounts, per kind of line.
+
+A commitment's money stands on the usage it covers plus the unused part on its fee line; what only moves money
+(negations, upfront fees) counts 0. Where the bill has net columns the discounts are inside them, and the discount
+lines count 0. https://docs.aws.amazon.com/cur/latest/userguide/cur-sp.html and …/amortized-reservation.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from connectors.aws_columns import SPLIT_OPERATIONS, AwsColumns
+from connectors.tabular import scan
+from models.money import MONEY, quantize
+
+# Amounts that a kind of line must carry: one column of each group, else its effective cost is unknown.
+NEEDED: Final = {
+    "SavingsPlanCoveredUsage": (("savings_plan_savings_plan_effective_cost",),),
+    "SavingsPlanRecurringFee": (("savings_plan_total_commitment_to_date",), ("savings_plan_used_commitment",)),
+    "DiscountedUsage": (("reservation_effective_cost",),),
+    "RIFee": (
+        (
+            "reservation_unused_amortized_upfront_fee_for_billing_period",
+            "reservation_unused_recurring_fee",
+        ),
+    ),
+}
+NET: Final = "line_item_net_unblended_cost"
+# An unused commitment is the difference of two doubles; AWS never bills less than a cent.
+NOISE: Final = pl.lit("-0.000001").cast(MONEY)
+ZERO: Final = pl.lit("0").cast(MONEY)
+
+
+def is_split(bill: AwsColumns) -> pl.Expr:
+    """Tell the rows of split cost allocation: they repeat the cost of an instance that has its own line."""
+    return bill.text("line_item_operation").is_in(SPLIT_OPERATIONS).fill_null(value=False)
+
+
+def is_net(path: Path, bill: AwsColumns) -> bool:
+    """Tell whether the file fills its net columns; a column of zeros would make the whole bill cost nothing."""
+    if not bill.has(NET):
+        return False
+    net = bill.amount(NET).cast(pl.Float64, strict=False)
+    return bool(scan(path).select((net != 0).any()).collect(engine="streaming").item())
+
+
+def effective_cost(bill: AwsColumns, *, net: bool) -> pl.Expr:
+    """Give the effective cost as `MONEY`.
+
+    Each amount is rounded where it is read. What few lines need is picked out before it is rounded, because rounding
+    nulls costs nothing and rounding ten million doubles does.
+    """
+    kind = bill.text("line_item_line_item_type")
+    nothing = is_split(bill) | _moves_money_only(bill, kind) | (_is_discount(kind) & net)
+    cost = quantize(_net_else_gross(bill, "line_item_{}unblended_cost", net=net))
+    amortized = (
+        pl.when(kind == "SavingsPlanCoveredUsage")
+        .then(_net_else_gross(bill, "savings_plan_{}savings_plan_effective_cost", net=net))
+        .when(kind == "DiscountedUsage")
+        .then(_net_else_gross(bill, "reservation_{}effective_cost", net=net))
+    )
+    return (
+        pl.when(nothing)
+        .then(ZERO)
+        .when(kind.is_in(("SavingsPlanCoveredUsage", "DiscountedUsage")))
+        .then(quantize(amortized))
+        .when(kind == "SavingsPlanRecurringFee")
+        .then(_unused_savings_plan(bill, kind, net=net))
+        .when(kind == "RIFee")
+        .then(_unused_reservation(bill, kind, net=net))
+        .otherwise(cost)
+    )
+
+
+def _net_else_gross(bill: AwsColumns, column: str, *, net: bool) -> pl.Expr:
+    gross = column.format("")
+    return bill.amount(column.format("net_"), gross) if net else bill.amount(gross)
+
+
+def _is_discount(kind: pl.Expr) -> pl.Expr:
+    return kind.str.contains("Discount", literal=True) & (kind != "DiscountedUsage")
+
+
+def _moves_money_only(bill: AwsColumns, kind: pl.Expr) -> pl.Expr:
+    upfront_of_reservation = (kind == "Fee") & bill.text("reservation_reservation_arn").is_not_null()
+    refund_of_upfront = (
+        (kind == "Refund")
+        & (bill.text("line_item_product_code") == "ComputeSavingsPlans")
+        & bill.text("line_item_line_item_description").str.starts_with("Refund for one-time fee for Savings Plan ID")
+    )
+    moved = kind.is_in(("SavingsPlanNegation", "SavingsPlanUpfrontFee"))
+    return moved | upfront_of_reservation | refund_of_upfront.fill_null(value=False)
+
+
+def _unused_savings_plan(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Expr:
+    """Give committed minus used, scaled to the plan's net fee where the bill says both.
+
+    AWS has no net column for either; net ÷ gross of the period's whole commitment (upfront share + recurring) is the
+    plan's discount, also where everything was paid upfront and the line itself bills 0. The ratio is a float and the
+    product is rounded once.
+    """
+
+    def on_fee(column: str) -> pl.Expr:
+        return pl.when(kind == "SavingsPlanRecurringFee").then(bill.amount(f"savings_plan_{column}"))
+
+    unused = quantize(on_fee("total_commitment_to_date")) - quantize(on_fee("used_commitment"))
+    unused = pl.when(unused.is_between(NOISE, ZERO)).then(ZERO).otherwise(unused)
+    parts = ("amortized_upfront_commitment_for_billing_period", "recurring_commitment_for_billing_period")
+    if not net or not bill.has(*(f"savings_plan_net_{part}" for part in parts)):
+        return unused
+    gross = pl.sum_horizontal(on_fee(part).cast(pl.Float64) for part in parts)
+    discounted = pl.sum_horizontal(on_fee(f"net_{part}").cast(pl.Float64) for part in parts)
+    ratio = discounted / gross
+    scaled = quantize(unused.cast(pl.Float64) * ratio)
+    return pl.when((gross != 0) & (discounted != 0) & (ratio != 1)).then(scaled).otherwise(unused)
+
+
+def _unused_reservation(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Expr:
+    columns = (
+        "reservation_{}unused_amortized_upfront_fee_for_billing_period",
+        "reservation_{}unused_recurring_fee",
+    )
+    return pl.sum_horizontal(
+        quantize(pl.when(kind == "RIFee").then(_net_else_gross(bill, column, net=net))) for column in columns
+    )

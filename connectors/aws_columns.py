@@ -1,0 +1,202 @@
+"""The columns of an AWS bill under one set of names, whichever of AWS's formats they come in.
+
+Names are those of CUR 2.0, with `_arn` for `_a_r_n`. Legacy headers come as `lineItem/UsageType` (CSV) or
+`line_item_usage_type` (Parquet, Athena); what CUR 2.0 keeps in the maps `product`, `resource_tags` and `cost_category`
+stands in columns of its own there, and in its CSV files a map is JSON text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+import polars as pl
+
+from connectors import tabular
+from models.errors import BadInput
+from models.facts import INSTANT, TAGS
+
+TAG_GROUPS: Final = {"resource_tags": "resourceTags/", "cost_category": "costCategory/"}
+# What split cost allocation appends: rows that repeat the cost of an EC2 instance, one per pod or task.
+SPLIT_OPERATIONS: Final = ("EKSPod-EC2", "ECSTask-EC2")
+REQUIRED: Final = (
+    "bill_billing_entity",
+    "bill_invoice_id",
+    "bill_payer_account_id",
+    "line_item_currency_code",
+    "line_item_line_item_description",
+    "line_item_line_item_type",
+    "line_item_operation",
+    "line_item_product_code",
+    "line_item_unblended_cost",
+    "line_item_usage_account_id",
+    "line_item_usage_amount",
+    "line_item_usage_end_date",
+    "line_item_usage_start_date",
+    "line_item_usage_type",
+)
+AMOUNTS: Final = (
+    "line_item_unblended_cost",
+    "line_item_net_unblended_cost",
+    "line_item_usage_amount",
+    "pricing_public_on_demand_cost",
+    "reservation_effective_cost",
+    "reservation_net_effective_cost",
+    "reservation_unused_amortized_upfront_fee_for_billing_period",
+    "reservation_net_unused_amortized_upfront_fee_for_billing_period",
+    "reservation_unused_recurring_fee",
+    "reservation_net_unused_recurring_fee",
+    "savings_plan_savings_plan_effective_cost",
+    "savings_plan_net_savings_plan_effective_cost",
+    "savings_plan_total_commitment_to_date",
+    "savings_plan_used_commitment",
+    "savings_plan_amortized_upfront_commitment_for_billing_period",
+    "savings_plan_net_amortized_upfront_commitment_for_billing_period",
+    "savings_plan_recurring_commitment_for_billing_period",
+    "savings_plan_net_recurring_commitment_for_billing_period",
+    "split_line_item_split_cost",
+    "split_line_item_net_split_cost",
+    "split_line_item_unused_cost",
+    "split_line_item_net_unused_cost",
+)
+INSTANTS: Final = ("line_item_usage_start_date", "line_item_usage_end_date")
+# 2018 exports mix `2018-08-01T00:00:00Z` and `2018-08-01 01:00:00` in one file; later ones add `.000`.
+INSTANT_TEXT: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:?00| UTC)?$"
+
+
+def canonical(header: str) -> str:
+    """Translate a native header: `reservation/ReservationARN` is `reservation_reservation_arn`."""
+    group, slash, column = header.partition("/")
+    if slash:
+        header = f"{_snake(group)}_{_snake(column)}"
+    return re.sub("_a_r_n$", "_arn", header.lower())
+
+
+def _snake(name: str) -> str:
+    """Apply AWS's own rule: an underscore before each capital, others to underscores, none doubled or leading."""
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"([A-Z])", r"_\1", name).lower()).strip("_")
+
+
+class AwsColumns:
+    """One file's columns, asked for by canonical name and given as polars expressions over the native file.
+
+    Args:
+        schema: native header and type of each column.
+        name: the file as the user knows it.
+        filled: native headers of the columns that hold anything; the others count as absent.
+    """
+
+    def __init__(self, schema: Mapping[str, pl.DataType], name: str, filled: Collection[str] | None = None) -> None:
+        self.name = name
+        self._schema = schema
+        self._filled = schema.keys() if filled is None else filled
+        self._tags = {group: _tag_columns(schema, group) for group in TAG_GROUPS}
+        tags = {header for columns in self._tags.values() for header in columns}
+        self._headers: dict[str, str] = {}
+        for header in schema.keys() - tags:
+            if (other := self._headers.setdefault(canonical(header), header)) != header:
+                raise BadInput(name, f"columns {other!r} and {header!r} mean the same", "Export one of them")
+        self.floats = all(schema[header] == pl.Float64 for header in self.headers(AMOUNTS))
+
+    def require(self) -> None:
+        """Check that the columns no bill can do without are there.
+
+        Raises:
+            BadInput: names the first missing column and what was found.
+        """
+        for wanted in REQUIRED:
+            if wanted not in self._headers:
+                found = tabular.nearest(wanted, sorted(self._headers))
+                raise BadInput(self.name, f"column {wanted!r} is missing; {found}", "Add the column to the export")
+
+    def headers(self, columns: Iterable[str]) -> list[str]:
+        """Give the native headers of those columns that are there."""
+        return [self._headers[column] for column in columns if column in self._headers]
+
+    def header(self, column: str) -> str:
+        """Give the native header of a column that is there, else its canonical name."""
+        return self._headers.get(column, column)
+
+    def has(self, *columns: str) -> bool:
+        """Tell whether the bill ever fills one of the columns."""
+        return any(self._cell(column) is not None for column in columns)
+
+    def text(self, *columns: str) -> pl.Expr:
+        """Give the first of the columns that is not blank, as text; null where all are."""
+        texts = [_text(*cell) for column in columns if (cell := self._cell(column)) is not None]
+        return pl.coalesce(texts) if texts else pl.lit(None, pl.String)
+
+    def amount(self, *columns: str) -> pl.Expr:
+        """Give the first of the columns that is not blank, as written: all amounts floats, or all text."""
+        cells = [cell for column in columns if (cell := self._cell(column)) is not None]
+        if not cells:
+            return pl.lit(None, pl.Float64 if self.floats else pl.String)
+        return pl.coalesce(cell if self.floats else _text(cell, dtype) for cell, dtype in cells)
+
+    def is_text(self, column: str) -> bool:
+        """Tell whether the file writes the column as text."""
+        return self._schema[self._headers[column]] == pl.String
+
+    @property
+    def nothing(self) -> pl.Expr:
+        """Give an amount of zero in the type that `amount` has."""
+        return pl.lit(0.0) if self.floats else pl.lit("0")
+
+    def instant(self, column: str) -> pl.Expr:
+        """Give a timestamp in UTC; text that is no timestamp becomes null."""
+        header = self._headers[column]
+        return _instant(pl.col(header), self._schema[header])
+
+    def tags(self, group: str) -> pl.Expr | None:
+        """Give a map of the bill's tags or cost categories with their keys as written, or None where it has none."""
+        if (cell := self._cell(group)) is not None:
+            return _as_map(*cell)
+        columns = {header: key for header, key in self._tags[group].items() if header in self._filled}
+        if not columns:
+            return None
+        pairs = [
+            pl.when(_text(pl.col(header), self._schema[header]).is_not_null()).then(
+                pl.struct(key=pl.lit(key), value=_text(pl.col(header), self._schema[header]))
+            )
+            for header, key in columns.items()
+        ]
+        return pl.concat_list(pairs).list.drop_nulls().cast(TAGS)
+
+    def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType] | None:
+        header, key = self._headers.get(column), ""
+        if header is None and column.startswith("product_") and "product" in self._headers:
+            header, key = self._headers["product"], column.removeprefix("product_")
+        if header is None or header not in self._filled:
+            return None
+        cell, dtype = pl.col(header), self._schema[header]
+        return (_as_map(cell, dtype).map.get(key), pl.String()) if key else (cell, dtype)
+
+
+def _tag_columns(schema: Iterable[str], group: str) -> dict[str, str]:
+    prefixes = (f"{TAG_GROUPS[group]}", f"{group}_")
+    return {
+        header: header.removeprefix(prefix) for header in schema for prefix in prefixes if header.startswith(prefix)
+    }
+
+
+def _text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    text = cell if dtype == pl.String else cell.cast(pl.String)
+    return pl.when(text != "").then(text)
+
+
+def _instant(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.String:
+        seconds = cell.str.slice(0, 19).str.replace("T", " ", literal=True)
+        return seconds.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+        return cell.dt.convert_time_zone("UTC").cast(INSTANT)
+    return cell.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def _as_map(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if dtype == TAGS:
+        return cell
+    if dtype == pl.String:
+        return _text(cell, dtype).str.json_decode(TAGS)
+    return cell.cast(TAGS)

@@ -1,0 +1,137 @@
+"""How AWS lays its bills out: which delivery of a month is current, and which files belong to it.
+
+A version is (export, billing period, execution or assembly id) and its manifest's entity tag. Deliveries of one month
+accumulate in the create-new layouts, so only files that the current manifest lists are ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+from connectors.landing import Entry, Location
+from connectors.source import SourceFile, SourceVersion
+from models.errors import BadInput, BadSettings, Refused
+
+# Data Exports (CUR 2.0): metadata/BILLING_PERIOD=2026-01[/<timestamp>-<execution>]/<export>-Manifest.json
+# Legacy CUR:             20260101-20260201[/<assembly>]/<report>-Manifest.json
+MANIFEST: Final = re.compile(
+    r"(?:^|/)(?:metadata/billing_period=(?P<month>\d{4}-\d\d)|(?P<day>\d{8})-\d{8})"
+    r"/(?:(?P<delivery>[^/]+)/)?(?P<export>[^/]+)-manifest\.json$",
+    re.IGNORECASE,
+)
+DATA: Final = re.compile(r"\.(parquet|csv|csv\.gz|csv\.zip|zip)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest found in a listing."""
+
+    entry: Entry
+    export: str
+    period: date
+    delivery: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A version, and where its files and manifest are."""
+
+    version: SourceVersion
+    entries: Sequence[Entry]
+    manifest: str | None = None
+    manifest_etag: str = ""
+
+
+def deliveries(location: Location, export: str | None) -> list[Delivery]:
+    """Find the current delivery of every billing period, oldest first; empty where there is no manifest.
+
+    Raises:
+        BadSettings: the location holds several exports and none was chosen.
+        BadInput: a manifest cannot be read, lists a file twice, or lists one that is missing.
+    """
+    entries = location.entries()
+    manifests = [found for entry in entries if (found := _manifest(location, entry))]
+    names = sorted({manifest.export for manifest in manifests})
+    if export is None and len(names) > 1:
+        raise BadSettings(f"{location.uri('')}: holds the exports {', '.join(names)}. Choose one with `export:`")
+    if export is not None and export not in names:
+        raise BadSettings(f"{location.uri('')}: holds no export {export!r}, only: {', '.join(names) or 'none'}")
+    chosen = [manifest for manifest in manifests if manifest.export == (export or manifest.export)]
+    by_period = groupby(sorted(chosen, key=attrgetter("period")), key=attrgetter("period"))
+    return [_delivery(location, _current(list(group)), entries) for _, group in by_period]
+
+
+def _manifest(location: Location, entry: Entry) -> Manifest | None:
+    if not (match := MANIFEST.search(f"{location.path}/{entry.key}")):
+        return None
+    month = match["month"] or f"{match['day'][:4]}-{match['day'][4:6]}"
+    try:
+        period = date.fromisoformat(f"{month}-01")
+    except ValueError as error:
+        raise BadInput(location.uri(entry.key), f"{month} is no month", "Rename the folder") from error
+    return Manifest(entry, match["export"], period, match["delivery"] or "")
+
+
+def _current(manifests: Sequence[Manifest]) -> Manifest:
+    """Choose among one month's manifests: the month folder's own, which AWS overwrites, unless a delivery is newer.
+
+    Deliveries are named by time. A switch from one layout to the other leaves the old manifest standing, so the later
+    of the two by modification counts.
+    """
+    own = [manifest for manifest in manifests if not manifest.delivery]
+    kept = sorted((manifest for manifest in manifests if manifest.delivery), key=attrgetter("delivery"))
+    if own and kept:
+        return max(own[-1], kept[-1], key=lambda manifest: (manifest.entry.modified, not manifest.delivery))
+    return (own or kept)[-1]
+
+
+def _delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) -> Delivery:
+    name = location.uri(manifest.entry.key)
+    content, etag = location.read(manifest.entry.key)
+    identity, listed = _listed(name, content)
+    by_key = {entry.key: entry for entry in entries}
+    keys = frozenset(by_key)
+    found: dict[str, Entry] = {}
+    for file in listed:
+        try:
+            key = location.key_of(file, keys)
+        except Refused as error:
+            raise Refused(f"{name}: {error}") from error
+        if key is None:
+            raise BadInput(name, f"lists {file!r}, which is not there", "Wait for the delivery to finish, or copy it whole")
+        if key in found:
+            raise BadInput(name, f"lists {file!r} twice", "Have the export delivered again")
+        found[key] = by_key[key]
+    fingerprint = _digest([manifest.export, manifest.period.isoformat(), identity, etag])
+    return Delivery(_version(manifest.period, fingerprint, found.values()), list(found.values()), manifest.entry.key, etag)
+
+
+def _listed(name: str, content: bytes) -> tuple[str, Sequence[str]]:
+    try:
+        manifest: Mapping[str, Any] = json.loads(content)
+        identity = manifest["executionId"] if "dataFiles" in manifest else manifest["assemblyId"]
+        listed = manifest["dataFiles"] if "dataFiles" in manifest else manifest["reportKeys"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(name, f"is no manifest of an AWS export ({error!r})", "Have the export delivered again") from error
+    if not isinstance(listed, list) or not all(isinstance(file, str) for file in listed):
+        raise BadInput(name, "its list of files is no list of names", "Have the export delivered again")
+    if not listed:
+        raise BadInput(name, "lists no files", "Wait for the first delivery of the month")
+    return str(identity), listed
+
+
+def _version(period: date, fingerprint: str, entries: Iterable[Entry]) -> SourceVersion:
+    files = [SourceFile(entry.key, entry.size, entry.etag) for entry in entries]
+    return SourceVersion(period, fingerprint, files)
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

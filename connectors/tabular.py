@@ -1,0 +1,130 @@
+"""Strict reading of the files bills come in: Parquet, and CSV as it is or gzipped."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet as arrow_parquet
+
+from models.errors import BadInput
+
+ROW: Final = "__source_row"
+PARQUET: Final = b"PAR1"
+GZIP: Final = b"\x1f\x8b"
+BLOCK: Final = 16 << 20
+AGAIN: Final = "Fetch or export the file again"
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell Parquet from CSV by its first bytes: names of exports differ, contents do not."""
+    return _starts(path) == PARQUET
+
+
+def _starts(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET))
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what the readers raise about damaged bytes into an error that names the file."""
+    try:
+        yield
+    except pl.exceptions.NoDataError as error:
+        raise BadInput(name, "the file is empty: it has no header", AGAIN) from error
+    except (pl.exceptions.ComputeError, pa.ArrowException, OSError, EOFError) as error:
+        found = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadInput(name, f"the file is damaged or is no bill ({found[0]})", AGAIN) from error
+
+
+def scan(path: Path) -> pl.LazyFrame:
+    """Scan a file lazily with its native columns and `ROW`, 1 = first data row; every CSV cell is text, blank is null."""
+    if is_parquet(path):
+        return pl.scan_parquet(path, row_index_name=ROW, row_index_offset=1, glob=False)
+    return pl.scan_csv(path, infer_schema=False, row_index_name=ROW, row_index_offset=1, glob=False)
+
+
+def native_schema(path: Path, name: str) -> Mapping[str, pl.DataType]:
+    """Read the header only.
+
+    Raises:
+        BadInput: the file is empty, damaged, or names a column twice.
+    """
+    with readable(name):
+        if not path.stat().st_size:
+            raise BadInput(name, "the file is empty", AGAIN)
+        schema = scan(path).collect_schema()
+    if twice := [column for column in schema if column.rpartition("_duplicated_")[0] in schema]:
+        raise BadInput(name, f"the header names column {twice[0].rpartition('_duplicated_')[0]} twice", AGAIN)
+    return {column: dtype for column, dtype in schema.items() if column != ROW}
+
+
+def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int, pl.LazyFrame]]:
+    """Give the file as lazy frames of the native columns, each with the number of rows before it.
+
+    A Parquet file is one piece. A CSV is read by Arrow, batch by batch, because polars fills a row that is too short
+    with nulls where Arrow refuses it; memory stays at a block whatever the file's size.
+    """
+    if is_parquet(path):
+        yield 0, scan(path).select(columns)
+        return
+    compression = "gzip" if _starts(path)[:2] == GZIP else None
+    before = 0
+    with readable(name), pa.input_stream(str(path), compression=compression) as stream:
+        batches = arrow_csv.open_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+        for batch in batches:
+            frame = pl.from_arrow(pa.table(batch))
+            if not isinstance(frame, pl.DataFrame):
+                raise TypeError(type(frame))
+            yield before, frame.lazy()
+            before += batch.num_rows
+
+
+def filled_columns(path: Path, name: str) -> set[str]:
+    """Name the columns that hold anything, by the statistics in the file alone.
+
+    A CSV has none, so all its columns count; so does a Parquet column without statistics. Maps go by their keys.
+    """
+    if not is_parquet(path):
+        return set(native_schema(path, name))
+    with readable(name):
+        footer = arrow_parquet.ParquetFile(path).metadata
+    filled: set[str] = set()
+    for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
+        for chunk in (group.column(index) for index in range(group.num_columns)):
+            if _holds_anything(chunk.statistics, chunk.num_values):
+                filled.add(chunk.path_in_schema.partition(".")[0])
+    return filled
+
+
+def _holds_anything(statistics: Any, values: int) -> bool:
+    if statistics is None or not statistics.has_null_count:
+        return True
+    if statistics.null_count == values:
+        return False
+    return not statistics.has_min_max or not (statistics.min == statistics.max == "")
+
+
+def nearest(wanted: str, found: Sequence[str]) -> str:
+    """Say which column was perhaps meant, and what else there is."""
+    close = difflib.get_close_matches(wanted, found, n=1, cutoff=0.6)
+    listed = ", ".join(found[:12]) + (f" and {len(found) - 12} more" if len(found) > 12 else "")  # noqa: PLR2004
+    return f"nearest is {close[0]!r}; found: {listed}" if close else f"found: {listed}"

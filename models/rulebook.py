@@ -1,0 +1,223 @@
+"""The rule book: the team's rules, then ours, checked when loaded and matched against whole frames of keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import yaml
+from pydantic import ValidationError
+
+from models.accelerators import Shape, catalogue, with_accelerator
+from models.dimensions import AiScope
+from models.errors import BadSettings
+from models.facts import KEY_COLUMNS
+from models.rules import AI_SCOPE, FACTS, All, Rule, Test, implies
+
+# First match wins, so the order is the argument: money nobody owns, what the SKU says, what a tag says where the SKU
+# does not, what names suggest, and what is left.
+OUR_FILES: Final = ("shared", "sagemaker", "bedrock", "ec2", "storage", "tags", "names", "last")
+FOLDER: Final = Path(__file__).with_name("rules")
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Rules in the order they are tried, and the accelerator shapes they may ask about."""
+
+    team: tuple[Rule, ...]
+    ours: tuple[Rule, ...]
+    shapes: pl.DataFrame
+
+    @staticmethod
+    def load(team_files: Sequence[Path] = (), extra_shapes: Sequence[Shape] = ()) -> Rulebook:
+        """Read and check the team's rule files, in the order given, before our own.
+
+        Raises:
+            BadSettings: a rule cannot be read, can never be reached, or one of its examples is claimed by another.
+        """
+        team = tuple(rule for file in team_files for rule in _read(file))
+        book = Rulebook(team, _ours(), catalogue(extra_shapes))
+        _check(book)
+        return book
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules; the last matches everything."""
+        return self.team + self.ours
+
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of everything that decides an attribution here; a change means open months are tagged again."""
+        content = [rule.model_dump(mode="json") for rule in self.rules]
+        return hashlib.sha256((json.dumps(content, sort_keys=True) + self.shapes.write_csv()).encode()).hexdigest()
+
+    @property
+    def relevant_tags(self) -> frozenset[str]:
+        """Normalized names of the tags that any rule looks at."""
+        return self._named("tag:")
+
+    @property
+    def relevant_cost_categories(self) -> frozenset[str]:
+        """Normalized names of the cost categories that any rule looks at."""
+        return self._named("cost_category:")
+
+    def _named(self, prefix: str) -> frozenset[str]:
+        columns = {column for rule in self.rules for column in rule.columns}
+        return frozenset(column.removeprefix(prefix) for column in columns if column.startswith(prefix))
+
+    def stale(self, today: date, days: int = 180) -> list[Rule]:
+        """Give the rules whose source nobody has checked within so many days; those without a source never go stale."""
+        return [rule for rule in self.rules if rule.checked_on and rule.checked_on < today - timedelta(days=days)]
+
+    def explain(self, key: Mapping[str, object]) -> list[Rule]:
+        """Give every classifying rule that matches a key, the winner first, the runners-up after it.
+
+        `ai_scope: True` in the key says that its account or bill is declared to be AI.
+        """
+        in_scope = key.get(AI_SCOPE) is True
+        frame = pl.DataFrame({name: [value] for name, value in key.items() if name != AI_SCOPE}, strict=False)
+        prepared = self.prepare(frame, pl.lit(in_scope))
+        matched = self.matched(prepared).row(0)
+        return [rule for rule, hit in zip(self.rules, matched, strict=True) if hit and rule.workload]
+
+    def prepare(self, keys: pl.DataFrame, in_scope: pl.Expr) -> pl.DataFrame:
+        """Add what rules may ask: columns the keys lack as null, the accelerator, the declared scope."""
+        asked = {*KEY_COLUMNS, *(column for rule in self.rules for column in rule.columns)} - {AI_SCOPE, "accelerator"}
+        schema = {name: pl.Date if name == "usage_period" else pl.String for name in sorted(asked)}
+        found = set(keys.columns)
+        asked_for = keys.select(
+            in_scope.alias(AI_SCOPE),
+            *((pl.col(name) if name in found else pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items()),
+        )
+        return with_accelerator(asked_for, self.shapes)
+
+    def matched(self, prepared: pl.DataFrame) -> pl.DataFrame:
+        """Give one Boolean column per rule, named by its place: whether it matches each prepared key.
+
+        Every clause is evaluated once per distinct value of its column, because a bill's columns repeat far
+        more than its lines do.
+        """
+        names: dict[Test, str] = {}
+        by_column: defaultdict[str, list[Test]] = defaultdict(list)
+        for test in (test for rule in self.rules for test in rule.when.tests()):
+            if test not in names:
+                names[test] = f"test {len(names)}"
+                by_column[test.column].append(test)
+        outcomes = prepared.select("usage_period")
+        for column, tests in by_column.items():
+            values = prepared.select(column).unique()
+            tested = values.select(column, *(test.expr().alias(names[test]) for test in tests))
+            joined = prepared.select(column).join(
+                tested, on=column, how="left", nulls_equal=True, maintain_order="left"
+            )
+            outcomes = outcomes.hstack(joined.drop(column))
+        first = outcomes["usage_period"].min()
+        return outcomes.select(
+            pl.all_horizontal(
+                rule.when.compile(lambda test: pl.col(names[test])),
+                # A key without a month is of today, so every rule is in force.
+                True if isinstance(first, date) and first >= rule.effective_from
+                else (pl.col("usage_period") >= rule.effective_from).fill_null(value=True),
+            ).alias(str(place))
+            for place, rule in enumerate(self.rules)
+        )
+
+    def first(self, matched: pl.DataFrame, fact: str) -> pl.Series:
+        """Give the place of the first matching rule that says `fact` for each key, null where none does."""
+        undecided = pl.repeat(value=True, n=matched.height, eager=True)
+        rows, places = [], []
+        for place, rule in enumerate(self.rules):
+            if fact in rule.says:
+                won = matched[str(place)] & undecided
+                undecided &= ~won
+                rows.append(won.arg_true())
+                places.append(pl.repeat(place, rows[-1].len(), dtype=pl.UInt32, eager=True))
+        if not rows:
+            return pl.repeat(None, matched.height, dtype=pl.UInt32, eager=True)
+        won_by = pl.DataFrame({"row": pl.concat(rows), "place": pl.concat(places)})
+        every = pl.DataFrame({"row": pl.arange(matched.height, dtype=pl.UInt32, eager=True)})
+        return every.join(won_by, on="row", how="left", maintain_order="left")["place"]
+
+
+def _read(file: Path) -> Iterator[Rule]:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadSettings(f"{file}: cannot be read as YAML: {error}") from error
+    # `terms` is a place for YAML anchors; the rules that use them are what counts.
+    if not isinstance(document, dict) or not isinstance(document.get("rules"), list) or set(document) - {"terms", "rules"}:
+        raise BadSettings(f"{file}: expected `rules:` with a list of rules, and at most `terms:` beside it")
+    for number, raw in enumerate(document["rules"], start=1):
+        name = raw.get("id", f"number {number}") if isinstance(raw, dict) else f"number {number}"
+        try:
+            yield Rule.model_validate(raw)
+        except ValidationError as error:
+            problems = "; ".join(_problem(problem) for problem in error.errors())
+            raise BadSettings(f"{file}: rule {name}: {problems}") from None
+
+
+def _problem(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    return f"{place}: {problem['msg']}" if place else str(problem["msg"])
+
+
+@cache
+def _ours() -> tuple[Rule, ...]:
+    return tuple(rule for name in OUR_FILES for rule in _read(FOLDER / f"{name}.yaml"))
+
+
+def _check(book: Rulebook) -> None:
+    for rule in book.ours:
+        if rule.source_url is None or rule.checked_on is None:
+            raise BadSettings(f"rule {rule.id}: our rules need `source_url` and `checked_on`")
+    seen: set[str] = set()
+    for rule in book.rules:
+        if rule.id in seen:
+            raise BadSettings(f"rule {rule.id}: id: used twice in the rule book")
+        seen.add(rule.id)
+        if rule is not book.rules[-1] and implies(All(()), rule.when):
+            raise BadSettings(f"rule {rule.id}: when: matches everything, so nothing after it is ever reached")
+    # A team's rule may well stand in front of ours: that is what it is for.
+    _check_reach(book.team)
+    _check_reach(book.ours)
+    _check_examples(book, book.rules[: len(book.team)])
+    _check_examples(Rulebook((), book.ours, catalogue()), book.ours)
+
+
+def _check_reach(rules: Sequence[Rule]) -> None:
+    for place, later in enumerate(rules):
+        for earlier in rules[:place]:
+            if (
+                earlier.columns <= later.columns
+                and earlier.effective_from <= later.effective_from
+                and set(later.says) <= set(earlier.says)
+                and implies(later.when, earlier.when)
+            ):
+                raise BadSettings(f"rule {later.id}: when: never reached, because {earlier.id} before it matches the same")
+
+
+def _check_examples(book: Rulebook, rules: Iterable[Rule]) -> None:
+    examples = [(rule, example) for rule in rules for example in rule.examples]
+    if not examples:
+        return
+    columns = sorted({column for _, example in examples for column in example} - {AI_SCOPE})
+    keys = pl.DataFrame(
+        [{"usage_period": rule.effective_from, AI_SCOPE: bool(example.get(AI_SCOPE)), **example} for rule, example in examples],
+        schema={"usage_period": pl.Date, AI_SCOPE: pl.Boolean, **dict.fromkeys(columns, pl.String)},
+    )
+    matched = book.matched(book.prepare(keys, pl.col(AI_SCOPE)))
+    winners = {fact: book.first(matched, fact) for fact in FACTS}
+    for row, (rule, example) in enumerate(examples):
+        for fact in rule.says:
+            place = winners[fact][row]
+            if place is None or book.rules[place] is not rule:
+                other = "no rule" if place is None else f"rule {book.rules[place].id}"
+                raise BadSettings(f"rule {rule.id}: examples: {dict(example)} is claimed for {fact} by {other}")

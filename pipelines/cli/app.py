@@ -1,0 +1,55 @@
+"""The `apportion` command: registers the commands and turns errors into one line and an exit status.
+
+Command modules import nothing heavy at their top, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pipelines.cli import explain, run, show
+
+app = typer.Typer(
+    name="apportion",
+    help="Where did our AI money really go? Reads your own bills; answers to the cent.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for command in (
+    run.demo,
+    run.run,
+    show.split,
+    show.idle,
+    show.models,
+    show.claims,
+    show.unattributed,
+    explain.explain,
+    explain.rules,
+    run.retag,
+    show.query,
+    run.dev,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; exit 1 where something was refused, 2 on a wrong call or configuration."""
+    from models.errors import ApportionError, BadSettings
+
+    try:
+        app()
+    except BadSettings as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except ApportionError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except BrokenPipeError:
+        # `apportion … | head` is no error.
+        sys.stderr.close()
+        sys.exit(0)

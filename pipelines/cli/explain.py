@@ -1,0 +1,127 @@
+"""Commands that say why: one line or key walked to its rule and its place in a file, and the rules in force."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+_STALE_DAYS = 365
+
+
+def explain(
+    charge: Annotated[
+        str,
+        typer.Argument(help="A line, `source/2026-07/file#row`, or a key id from `apportion unattributed`."),
+    ],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+    limit: Limit = 5,
+) -> None:
+    """Show a line, the rule that decided, why, the runner-up rules, and the file and row it came from.
+
+    For a key, show its attribution and its largest lines.
+
+    Example: apportion explain "aws/2026-07/data/BILLING_PERIOD=2026-07/bill-00001.snappy.parquet#17"
+    """
+    from pipelines.settings import Settings
+
+    settings = Settings.load(config)
+    if "#" in charge:
+        _explain_line(settings, charge, as_json=json)
+    else:
+        _explain_key(settings, charge, as_json=json, limit=limit)
+
+
+def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
+    from pipelines.ledger.tables import Ledger
+    from pipelines.orchestration.plan import tagging_of
+    from pipelines.warehouse.reader import Place, line
+
+    found = line(settings.home, Ledger.of(settings), Place.parse(charge))
+    rules = tagging_of(settings).rulebook.explain(found.key)
+    answer = {
+        "charge": charge,
+        "line": {name: value for name, value in found.charge.items() if value is not None},
+        "attribution": {name: value for name, value in found.attribution.items() if value is not None},
+        "rule": _rule(rules[0]) if rules else None,
+        "runners_up": [_rule(rule) for rule in rules[1:]],
+    }
+    _print(answer, as_json=as_json)
+
+
+def _explain_key(settings: Settings, key_id: str, *, as_json: bool, limit: int) -> None:
+    from pipelines.ledger.tables import Ledger
+    from pipelines.warehouse.reader import lines_of_key
+
+    attribution, lines = lines_of_key(settings.home, Ledger.of(settings), key_id=key_id, limit=limit)
+    charges = [
+        {
+            "charge": f"{row['source']}/{row['billing_period']:%Y-%m}/{row['source_file']}#{row['source_row']}",
+            "resource_id": row["resource_id"],
+            "billed_cost": row["billed_cost"],
+            "effective_cost": row["effective_cost"],
+        }
+        for row in lines.iter_rows(named=True)
+    ]
+    attribution = {name: value for name, value in attribution.items() if value is not None}
+    _print({"key": key_id, "attribution": attribution, "largest_lines": charges}, as_json=as_json)
+
+
+def _rule(rule: Any) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "workload": str(rule.workload),
+        "evidence": str(rule.evidence),
+        "reason": rule.reason,
+        "effective_from": rule.effective_from,
+        "source_url": str(rule.source_url) if rule.source_url else None,
+        "checked_on": rule.checked_on,
+    }
+
+
+def _print(answer: dict[str, Any], *, as_json: bool) -> None:
+    from pipelines.cli.output import cell, print_json
+
+    if as_json:
+        print_json(answer)
+        return
+    for section, content in answer.items():
+        rows = content if isinstance(content, list) else [content]
+        typer.echo(section.replace("_", " "))
+        for row in rows or [None]:
+            if not isinstance(row, dict):
+                typer.echo(f"  {cell(row)}")
+                continue
+            for name, value in row.items():
+                # Money is shown in full here: this is where a figure is checked.
+                typer.echo(f"  {name:<28} {value if name.endswith('_cost') else cell(value)}")
+            typer.echo("")
+
+
+def rules(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
+    """List the rules in force, in the order they are tried, and those whose source nobody has read for a year.
+
+    Example: apportion rules --config apportion.yaml
+    """
+    import polars as pl
+
+    from pipelines.cli.output import print_frame, say
+    from pipelines.orchestration.plan import tagging_of
+    from pipelines.settings import Settings
+
+    settings = Settings.load(config) if config.exists() or config != DEFAULT_CONFIG else Settings()
+    rulebook = tagging_of(settings).rulebook
+    frame = pl.DataFrame([_rule(rule) for rule in rulebook.rules], infer_schema_length=None)
+    headings = {"id": "rule", "workload": "workload", "evidence": "evidence", "reason": "reason"}
+    print_frame(frame, title=f"{frame.height} rules, first match wins", as_json=json, headings=headings)
+    stale = rulebook.stale(date.today(), days=_STALE_DAYS)  # noqa: DTZ011 - a day either way does not matter
+    if stale:
+        say(f"not checked for a year: {', '.join(rule.id for rule in stale)}")

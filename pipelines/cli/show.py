@@ -1,0 +1,202 @@
+"""Commands that read the published report; none of them imports Dagster."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit, Period
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SPLIT = """
+with costs as (
+    select workload, evidence, billed_cost, effective_cost, charge_count
+    from marts.costs_by_workload
+    where ($period is null or usage_period = $period)
+)
+select
+    workload,
+    sum(effective_cost)::decimal(38, 12) as effective_cost,
+    (case when workload not in ('not_ai', 'shared') then
+        sum(effective_cost)::double / nullif((
+            select sum(effective_cost) from costs where workload not in ('not_ai', 'shared')
+        ), 0)::double
+    end) as share_of_ai,
+    sum(effective_cost) filter (evidence = 'declared')::decimal(38, 12) as declared,
+    sum(effective_cost) filter (evidence = 'billed')::decimal(38, 12) as billed,
+    sum(effective_cost) filter (evidence = 'inferred')::decimal(38, 12) as inferred,
+    sum(billed_cost)::decimal(38, 12) as billed_cost,
+    sum(charge_count)::bigint as charge_count
+from costs
+group by workload
+order by workload in ('not_ai', 'shared'), sum(effective_cost) desc
+"""
+_IDLE = """
+select
+    accelerator,
+    idle_reason,
+    sum(gpu_hours)::decimal(38, 12) as gpu_hours,
+    sum(effective_cost)::decimal(38, 12) as effective_cost
+from marts.gpu_idle_costs
+where ($period is null or usage_period = $period)
+group by all
+order by idle_reason = 'unmeasured', sum(effective_cost) desc
+"""
+_MODELS = """
+select
+    llm_model,
+    hosting,
+    workload,
+    sum(effective_cost)::decimal(38, 12) as effective_cost,
+    (coalesce(sum(uncached_input_tokens), 0) + coalesce(sum(cache_read_tokens), 0)
+        + coalesce(sum(cache_write_tokens), 0))::hugeint as input_tokens,
+    sum(output_tokens)::hugeint as output_tokens,
+    sum(requests)::hugeint as requests
+from marts.llm_model_costs
+where ($period is null or usage_period = $period)
+group by all
+order by sum(effective_cost) desc
+"""
+_CLAIMS = """
+select claim_id, statement, period, measured_low, measured, measured_high, claimed_low, claimed_high,
+    verdict, undecided_cost, attributed_share
+from marts.claim_checks
+where ($period is null or period = $period)
+order by claim_id, period
+"""
+_UNATTRIBUTED = """
+select billing_period, provider_name, service_name, usage_type, effective_cost, charge_count, key_id, suggested_rule
+from marts.unattributed_charges
+where ($period is null or billing_period = $period)
+order by effective_cost desc
+limit $limit
+"""
+
+
+def _ask(config: Path, sql: str, **parameters: object) -> pl.DataFrame:
+    from pipelines.settings import Settings
+    from pipelines.warehouse.reader import ask
+
+    return ask(Settings.load(config).home, sql, parameters)
+
+
+def _span(period: date | None) -> str:
+    return f"{period:%Y-%m}" if period else "all months"
+
+
+def split(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
+    """Show what AI money was for: training, fine-tuning, inference, storage, and what nobody can tell.
+
+    Effective (amortized) cost by month of use, reporting currency; shares are of AI money without `shared`.
+
+    Example: apportion split --period 2026-07
+    """
+    from pipelines.cli.output import print_frame
+
+    frame = _ask(config, _SPLIT, period=period)
+    headings = {"workload": "workload", "effective_cost": "effective cost", "share_of_ai": "share of AI"}
+    headings |= {"declared": "declared", "billed": "billed", "inferred": "inferred"}
+    print_frame(frame, title=f"Split of AI cost, {_span(period)}", as_json=json, headings=headings)
+
+
+def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
+    """Show accelerator money by what it did: idle for a reason the bill states, or unmeasured.
+
+    Example: apportion idle --period 2026-07 --json
+    """
+    from pipelines.cli.output import print_frame
+
+    frame = _ask(config, _IDLE, period=period)
+    print_frame(frame, title=f"Accelerator cost by idle reason, {_span(period)}", as_json=json)
+
+
+def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False, limit: Limit = 15) -> None:
+    """Show what each language model costs, as far as the bill names models.
+
+    Example: apportion models --period 2026-09 --limit 5
+    """
+    import polars as pl
+
+    from models.money import MONEY
+    from pipelines.cli.output import print_frame
+
+    frame = _ask(config, _MODELS, period=period).head(limit)
+    tokens = pl.col("input_tokens") + pl.col("output_tokens").fill_null(0)
+    # A price is a ratio for display; money itself is never divided.
+    price = pl.when(tokens > 0).then(pl.col("effective_cost").cast(pl.Float64) / tokens.cast(pl.Float64) * 1_000_000)
+    frame = frame.with_columns(cost_per_million_tokens=price.cast(pl.String).cast(MONEY))
+    headings = {"llm_model": "model", "hosting": "hosting", "workload": "workload", "effective_cost": "effective cost"}
+    headings |= {"cost_per_million_tokens": "$/M tokens"}
+    print_frame(frame, title=f"Cost by language model, {_span(period)}", as_json=json, headings=headings)
+
+
+def claims(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
+    """Check what everybody repeats against your bills: an interval, a verdict, and what would settle it.
+
+    Example: apportion claims --period 2026-07
+    """
+    import polars as pl
+
+    from pipelines.cli.output import print_frame
+
+    frame = _ask(config, _CLAIMS, period=period)
+    if json:
+        print_frame(frame, title="", as_json=True)
+        return
+    # In a table a ratio is read as a percentage.
+    ratios = ["measured_low", "measured", "measured_high", "attributed_share"]
+    shown = frame.with_columns(pl.col(ratios).cast(pl.Float64))
+    for statement in shown["statement"].unique(maintain_order=True):
+        headings = {"period": "month", "measured_low": "low", "measured": "measured", "measured_high": "high"}
+        headings |= {"verdict": "verdict", "undecided_cost": "undecided", "attributed_share": "attributed"}
+        print_frame(
+            shown.filter(pl.col("statement") == statement),
+            title=f"“{statement}” For you:",
+            as_json=False,
+            headings=headings,
+        )
+
+
+def unattributed(
+    config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False, limit: Limit = 10
+) -> None:
+    """List the largest AI keys nobody can attribute, each with the rule one would write (in full with --json).
+
+    Example: apportion unattributed --limit 5
+    """
+    from pipelines.cli.output import print_frame
+
+    frame = _ask(config, _UNATTRIBUTED, period=period, limit=limit)
+    headings = {"billing_period": "month", "service_name": "service", "usage_type": "usage type"}
+    headings |= {"effective_cost": "effective cost", "key_id": "explain with"}
+    print_frame(frame, title=f"Unattributed AI cost, {_span(period)}", as_json=json, headings=headings)
+    if not json and frame.height:
+        typer.echo("The rule that would settle the largest, for a file named in `rules:`\n")
+        typer.echo(frame["suggested_rule"][0])
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT over the published report.")],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+) -> None:
+    """Ask the published report any question in SQL, read-only.
+
+    Example: apportion query "select * from marts.reconciliation"
+    """
+    import duckdb
+
+    from models.errors import ApportionError
+    from pipelines.cli.output import print_frame
+
+    try:
+        frame = _ask(config, sql)
+    except duckdb.Error as error:
+        raise ApportionError(f"query: {error}") from None
+    print_frame(frame, title="", as_json=json)

@@ -1,0 +1,131 @@
+"""What people's commands read: the published report, reopened per question, and single lines from the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from models.errors import ApportionError
+from models.facts import KEY_COLUMNS
+from pipelines.ledger.tables import Ledger
+from pipelines.warehouse.database import Build, builds, opened
+from pipelines.warehouse.facts import key_ids, tag_columns
+from pipelines.warehouse.publish import LINK
+
+_COSTS = ("billed_cost", "effective_cost")
+
+
+class NotFound(ApportionError):  # noqa: N818 - reads as the answer it is
+    """What was asked for is not there; says what is."""
+
+
+@contextmanager
+def report(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published report, read-only; a report published meanwhile is seen by the next opening."""
+    link = home / LINK
+    if not link.exists():
+        raise NotFound(f"{link}: nothing is published yet. Run `apportion run` first.")
+    # The link is resolved here: a connection stays on the file it opened.
+    with opened(link.resolve(), read_only=True) as connection:
+        yield connection
+
+
+def ask(home: Path, sql: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
+    """Answer one SQL question from the published report."""
+    with report(home) as connection:
+        return connection.sql(sql, params=parameters or {}).pl()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a bill, the key it belongs to and what that key was taken for."""
+
+    charge: dict[str, Any]
+    key: dict[str, Any]
+    attribution: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a line stands: `source/2026-07/path/of/file#row`."""
+
+    source: str
+    billing_period: date
+    file: str
+    row: int
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read a place as people write it."""
+        try:
+            source, period, rest = text.split("/", 2)
+            file, row = rest.rsplit("#", 1)
+            return cls(source, date.fromisoformat(f"{period}-01"), file, int(row))
+        except ValueError:
+            raise NotFound(f"{text!r} is no place of a line; write it as source/2026-07/path/of/file#row.") from None
+
+    @property
+    def month(self) -> tuple[str, date]:
+        """Source and billing period."""
+        return self.source, self.billing_period
+
+
+def line(home: Path, ledger: Ledger, place: Place) -> Line:
+    """Find one line by its place: the row of a file of a bill, as the published report stands on it."""
+    with report(home) as connection:
+        version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
+        build = builds(connection).get(place.month)
+        partition = ledger.charges.partitions(version).get(place.month)
+        if build is None or partition is None:
+            raise NotFound(f"{place.source} has no {place.billing_period:%Y-%m} in the published report.")
+        charges = (
+            ledger.charges.scan(partition.files)
+            .filter(pl.col("source_file") == place.file, pl.col("source_row") == place.row)
+            .collect(engine="streaming")
+        )
+        if not charges.height:
+            raise NotFound(f"{place.source} {place.billing_period:%Y-%m} has no row {place.row} of {place.file}.")
+        key, key_id = _key(charges, build)
+        attribution = connection.sql(
+            "from computed.attributions where source = $source and billing_period = $period and key_id = $key",
+            params={"source": place.source, "period": place.billing_period, "key": key_id},
+        ).pl()
+    return Line(charges.row(0, named=True), key, attribution.row(0, named=True) if attribution.height else {})
+
+
+def lines_of_key(home: Path, ledger: Ledger, *, key_id: str, limit: int) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Give a key's attribution, and its largest lines with the file and row they stand in."""
+    with report(home) as connection:
+        version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
+        found = connection.sql("from computed.attributions where key_id = $key", params={"key": key_id}).pl()
+        built = builds(connection)
+    if not found.height:
+        raise NotFound(f"There is no key {key_id}. `apportion unattributed` lists keys.")
+    frames = []
+    for attribution in found.iter_rows(named=True):
+        month = attribution["source"], attribution["billing_period"]
+        tags = json.loads(attribution["tags"])
+        lines = ledger.charges.scan(ledger.charges.partitions(version)[month].files)
+        same = [pl.col(name).eq_missing(pl.lit(attribution[name])) for name in KEY_COLUMNS]
+        frames.append(
+            lines.with_columns(tag_columns(built[month].spelt))
+            .filter(*same, *(pl.col(name).eq_missing(pl.lit(value, pl.String)) for name, value in tags.items()))
+            .select(
+                "source", "billing_period", "source_file", "source_row", "resource_id", "billed_cost", "effective_cost"
+            )
+        )
+    largest = pl.concat(frames).sort("effective_cost", descending=True).head(limit).collect(engine="streaming")
+    return found.row(0, named=True), largest
+
+
+def _key(charges: pl.DataFrame, build: Build) -> tuple[dict[str, Any], str]:
+    keys = charges.with_columns(tag_columns(build.spelt)).select(*KEY_COLUMNS, *sorted(build.spelt))
+    return keys.row(0, named=True), key_ids(keys)[0]

@@ -1,0 +1,111 @@
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from models.errors import Refused
+from models.money import MONEY
+from pipelines.ledger.delta import Table
+from pipelines.ledger.tables import Ledger
+
+JULY, AUGUST = date(2026, 7, 1), date(2026, 8, 1)
+COLUMNS = {"name": pl.String, "tags": pl.Map(pl.String, pl.String), "billed_cost": MONEY, "never": pl.String}
+
+
+def rows(*costs: int) -> pl.LazyFrame:
+    frame = pl.LazyFrame({"name": [str(cost) for cost in costs], "billed_cost": list(costs)})
+    return frame.with_columns(pl.col("billed_cost").cast(MONEY))
+
+
+def put(table: Table, month: date, load_id: str, *frames: pl.LazyFrame) -> int:
+    adds = table.write("aws", month, load_id, frames)
+    return table.commit(adds, mode="overwrite", partition=("aws", month), facts={"load_id": load_id})
+
+
+def billed(table: Table) -> dict[date, Decimal]:
+    files = [path for partition in table.partitions().values() for path in partition.files]
+    sums = table.scan(files).group_by("billing_period").agg(pl.col("billed_cost").sum()).collect()
+    return dict(sums.iter_rows())
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(str(tmp_path), "charges", COLUMNS)
+
+
+def test_a_load_replaces_its_whole_partition_and_no_other(table: Table) -> None:
+    put(table, JULY, "first", rows(1, 2), rows(4))
+    put(table, AUGUST, "other", rows(10))
+    put(table, JULY, "second", rows(5))
+    assert billed(table) == {JULY: 5, AUGUST: 10}
+    assert table.partitions()["aws", JULY].load_id == "second"
+
+
+def test_an_older_version_stays_readable(table: Table) -> None:
+    version = put(table, JULY, "first", rows(1, 2))
+    put(table, JULY, "second", rows(5))
+    assert table.partitions(version)["aws", JULY].load_id == "first"
+    assert table.scan(table.partitions(version)["aws", JULY].files).collect().height == 2
+
+
+def test_files_of_a_load_that_never_committed_are_not_seen(table: Table) -> None:
+    put(table, JULY, "first", rows(1))
+    table.write("aws", JULY, "crashed", [rows(100)])
+    assert billed(table) == {JULY: 1}
+
+
+def test_a_file_that_vanished_before_the_commit_is_refused(table: Table, tmp_path: Path) -> None:
+    put(table, JULY, "first", rows(1))
+
+    class Vanishing(Table):
+        def _verified(self, path, source, period):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            (Path(self.uri) / path).unlink()
+            return super()._verified(path, source, period)
+
+    with pytest.raises(Refused, match="written but not there"):
+        Vanishing(str(tmp_path), "charges", COLUMNS).write("aws", JULY, "second", [rows(5)])
+    assert billed(table) == {JULY: 1}
+
+
+def test_columns_a_source_never_fills_are_null(table: Table) -> None:
+    put(table, JULY, "first", rows(1))
+    found = table.scan(table.partitions()["aws", JULY].files).collect()
+    assert found.columns == ["source", "billing_period", *COLUMNS]
+    assert found["never"].null_count() == found["tags"].null_count() == 1
+
+
+def test_a_column_the_code_learns_later_is_added_and_null_in_older_files(table: Table, tmp_path: Path) -> None:
+    put(table, JULY, "first", rows(1))
+    newer = Table(str(tmp_path), "charges", {**COLUMNS, "learned": pl.Date})
+    put(newer, AUGUST, "second", rows(2).with_columns(learned=pl.lit(AUGUST)))
+    files = [path for partition in newer.partitions().values() for path in partition.files]
+    assert dict(newer.scan(files).select("billing_period", "learned").collect().iter_rows()) == {
+        JULY: None,
+        AUGUST: AUGUST,
+    }
+
+
+def test_who_loaded_what_stays_in_the_history(table: Table) -> None:
+    put(table, JULY, "first", rows(1))
+    assert table.history()[0]["load_id"] == "first"
+
+
+def test_vacuum_keeps_the_last_versions_and_every_pin(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+
+    def load(load_id: str, cost: int) -> None:
+        frame = rows(cost).select("billed_cost")
+        adds = ledger.charges.write("aws", JULY, load_id, [frame])
+        ledger.charges.commit(adds, mode="overwrite", partition=("aws", JULY), facts={"load_id": load_id})
+
+    load("first", 1)
+    ledger.pin("aws", JULY, by="someone", reason="July is closed")
+    load("second", 2)
+    load("third", 3)
+    ledger.charges.write("aws", JULY, "crashed", [rows(100).select("billed_cost")])
+    removed = ledger.vacuum(keep_last=1)
+    assert {Path(path).name for path in removed} == {"second-00001.parquet", "crashed-00001.parquet"}
+    pinned = ledger.pins()["charges_version"].item()
+    assert ledger.charges.scan(ledger.charges.partitions(pinned)["aws", JULY].files).collect()["billed_cost"][0] == 1
