@@ -121,12 +121,7 @@ def _which(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     """Say which resource, commitment and reservation the line belongs to."""
     kind = bill.text("line_item_line_item_type")
     commitments = ("savings_plan_savings_plan_arn", "reservation_reservation_arn")
-    status = (
-        pl.when(kind.is_in(COVERED))
-        .then(pl.lit("Used"))
-        .when(kind.is_in(UNUSED_FEES))
-        .then(pl.lit("Unused"))
-    )
+    status = pl.when(kind.is_in(COVERED)).then(pl.lit("Used")).when(kind.is_in(UNUSED_FEES)).then(pl.lit("Unused"))
     columns: dict[str, pl.Expr | None] = {
         "commitment_discount_id": _text(bill, *commitments),
         "commitment_discount_status": status if bill.has(*commitments) else None,

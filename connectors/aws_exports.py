@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -27,7 +27,13 @@ MANIFEST: Final = re.compile(
     r"/(?:(?P<delivery>[^/]+)/)?(?P<export>[^/]+)-manifest\.json$",
     re.IGNORECASE,
 )
-DATA: Final = re.compile(r"\.(parquet|csv|csv\.gz|csv\.zip|zip)$", re.IGNORECASE)
+TIMESTAMP: Final = re.compile(r"\d{4}-?\d\d-?\d\dT")
+DATA: Final = re.compile(r"\.(parquet|csv|csv\.gz|zip)$", re.IGNORECASE)
+# Where the Athena layout says how far a delivery has come.
+STATUS_FOLDER: Final = "cost_and_usage_data_status"
+
+
+REDELIVER: Final = "Have the export delivered again"
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A version, and where its files and manifest are."""
+    """A version, and where its files and manifest are; without a manifest every data file counts."""
 
     version: SourceVersion
     entries: Sequence[Entry]
@@ -50,12 +56,17 @@ class Delivery:
     manifest_etag: str = ""
 
 
-def deliveries(location: Location, export: str | None) -> list[Delivery]:
-    """Find the current delivery of every billing period, oldest first; empty where there is no manifest.
+def deliveries(location: Location, export: str | None, period_of: Callable[[Entry], date]) -> list[Delivery]:
+    """Find the current delivery of every billing period, oldest first.
+
+    Args:
+        location: where to look.
+        export: the one export to read, needed where there are several.
+        period_of: reads a data file's month, called only where no manifest says it.
 
     Raises:
-        BadSettings: the location holds several exports and none was chosen.
-        BadInput: a manifest cannot be read, lists a file twice, or lists one that is missing.
+        BadSettings: the location holds several exports and none was chosen, or not the chosen one.
+        BadInput: there is nothing to read, or a manifest cannot be read, lists a file twice or one that is missing.
     """
     entries = location.entries()
     manifests = [found for entry in entries if (found := _manifest(location, entry))]
@@ -64,9 +75,26 @@ def deliveries(location: Location, export: str | None) -> list[Delivery]:
         raise BadSettings(f"{location.uri('')}: holds the exports {', '.join(names)}. Choose one with `export:`")
     if export is not None and export not in names:
         raise BadSettings(f"{location.uri('')}: holds no export {export!r}, only: {', '.join(names) or 'none'}")
+    if not manifests:
+        return _plain(location, entries, period_of)
     chosen = [manifest for manifest in manifests if manifest.export == (export or manifest.export)]
     by_period = groupby(sorted(chosen, key=attrgetter("period")), key=attrgetter("period"))
-    return [_delivery(location, _current(list(group)), entries) for _, group in by_period]
+    return [_listed_delivery(location, _current(list(group)), entries) for _, group in by_period]
+
+
+def _plain(location: Location, entries: Sequence[Entry], period_of: Callable[[Entry], date]) -> list[Delivery]:
+    files = [entry for entry in entries if DATA.search(entry.key) and STATUS_FOLDER not in entry.key.split("/")]
+    if not files:
+        fix = "Check `location`: it needs a manifest, or CSV or Parquet files"
+        raise BadInput(location.uri(""), "there are no bills here", fix)
+    by_period: dict[date, list[Entry]] = {}
+    for entry in files:
+        by_period.setdefault(period_of(entry), []).append(entry)
+    found = []
+    for period, group in sorted(by_period.items()):
+        content = [part for entry in group for part in (entry.key, str(entry.size), location.digest(entry))]
+        found.append(Delivery(_version(period, _digest([period.isoformat(), *content]), group), group))
+    return found
 
 
 def _manifest(location: Location, entry: Entry) -> Manifest | None:
@@ -83,17 +111,24 @@ def _manifest(location: Location, entry: Entry) -> Manifest | None:
 def _current(manifests: Sequence[Manifest]) -> Manifest:
     """Choose among one month's manifests: the month folder's own, which AWS overwrites, unless a delivery is newer.
 
-    Deliveries are named by time. A switch from one layout to the other leaves the old manifest standing, so the later
-    of the two by modification counts.
+    A switch from one layout to the other leaves the old manifest standing, so the later modification counts. Deliveries
+    are named by time, or by an id that says nothing.
     """
     own = [manifest for manifest in manifests if not manifest.delivery]
-    kept = sorted((manifest for manifest in manifests if manifest.delivery), key=attrgetter("delivery"))
-    if own and kept:
-        return max(own[-1], kept[-1], key=lambda manifest: (manifest.entry.modified, not manifest.delivery))
-    return (own or kept)[-1]
+    kept = [manifest for manifest in manifests if manifest.delivery]
+    if not kept:
+        return own[-1]
+    newest = max(kept, key=lambda manifest: (TIMESTAMP.match(manifest.delivery) is not None, _when(manifest)))
+    if own and own[-1].entry.modified >= newest.entry.modified:
+        return own[-1]
+    return newest
 
 
-def _delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) -> Delivery:
+def _when(manifest: Manifest) -> str:
+    return manifest.delivery if TIMESTAMP.match(manifest.delivery) else manifest.entry.modified.isoformat()
+
+
+def _listed_delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) -> Delivery:
     name = location.uri(manifest.entry.key)
     content, etag = location.read(manifest.entry.key)
     identity, listed = _listed(name, content)
@@ -106,12 +141,16 @@ def _delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) 
         except Refused as error:
             raise Refused(f"{name}: {error}") from error
         if key is None:
-            raise BadInput(name, f"lists {file!r}, which is not there", "Wait for the delivery to finish, or copy it whole")
+            raise BadInput(
+                name, f"lists {file!r}, which is not there", "Wait for the delivery to finish, or copy it whole"
+            )
         if key in found:
-            raise BadInput(name, f"lists {file!r} twice", "Have the export delivered again")
+            raise BadInput(name, f"lists {file!r} twice", REDELIVER)
         found[key] = by_key[key]
     fingerprint = _digest([manifest.export, manifest.period.isoformat(), identity, etag])
-    return Delivery(_version(manifest.period, fingerprint, found.values()), list(found.values()), manifest.entry.key, etag)
+    return Delivery(
+        _version(manifest.period, fingerprint, found.values()), list(found.values()), manifest.entry.key, etag
+    )
 
 
 def _listed(name: str, content: bytes) -> tuple[str, Sequence[str]]:
@@ -120,9 +159,9 @@ def _listed(name: str, content: bytes) -> tuple[str, Sequence[str]]:
         identity = manifest["executionId"] if "dataFiles" in manifest else manifest["assemblyId"]
         listed = manifest["dataFiles"] if "dataFiles" in manifest else manifest["reportKeys"]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(name, f"is no manifest of an AWS export ({error!r})", "Have the export delivered again") from error
+        raise BadInput(name, f"is no manifest of an AWS export ({error!r})", REDELIVER) from error
     if not isinstance(listed, list) or not all(isinstance(file, str) for file in listed):
-        raise BadInput(name, "its list of files is no list of names", "Have the export delivered again")
+        raise BadInput(name, "its list of files is no list of names", REDELIVER)
     if not listed:
         raise BadInput(name, "lists no files", "Wait for the first delivery of the month")
     return str(identity), listed

@@ -67,6 +67,25 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
     )
 
 
+def first_period(path: Path, bill: AwsColumns) -> date:
+    """Read the month of the first line; `totals` checks that the others agree.
+
+    Raises:
+        BadInput: the file does not say, or has no line.
+    """
+    if not bill.has(PERIOD_START):
+        found = f"neither a manifest nor a column {PERIOD_START!r} says which month it bills"
+        raise BadInput(bill.name, found, "Add the column, or deliver the manifest too")
+    with tabular.readable(bill.name):
+        first = tabular.scan(path).select(bill.instant(PERIOD_START).dt.date().dt.month_start()).head(1).collect()
+    if first.is_empty():
+        raise BadInput(bill.name, "the export has no lines", "Wait for the first full delivery of the month")
+    period = first.item()
+    if not isinstance(period, date):
+        raise BadInput(bill.name, "is no date", ASK, f"row 1, column {bill.header(PERIOD_START)}")
+    return period
+
+
 def _scanned(bill: AwsColumns) -> list[str]:
     return bill.headers(dict.fromkeys((*REQUIRED, *AMOUNTS, PERIOD_START, *TAG_GROUPS)))
 

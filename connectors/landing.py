@@ -1,28 +1,21 @@
-"""Where native files are, a folder or S3, and how their bytes get here: verified, resumable, never outside the landing folder."""
+"""Where native files are, and how they get here: listed, read and landed, never outside the landing folder."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
-import threading
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, Final, Protocol
 
 from models.errors import BadInput, BadSettings, Refused
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 CHUNK: Final = 1 << 20
-DOWNLOADS: Final = 4
+ZIP: Final = b"PK\x03\x04"
 OnBytes = Callable[[int], None]
 
 
@@ -37,7 +30,7 @@ class Entry:
 
 
 class Location(Protocol):
-    """A place that holds native files. `path` is where it is, for matching the folders it stands in."""
+    """A place that holds native files. `path` is its own whole path: folder names above the location can matter."""
 
     path: str
 
@@ -48,35 +41,87 @@ class Location(Protocol):
         """List every object, sorted by key."""
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """Read a small object and its entity tag (a digest where there is none)."""
+        """Read a small object and its entity tag, or a digest where there is none."""
+
+    def digest(self, entry: Entry) -> str:
+        """Tell one content from another."""
 
     def key_of(self, listed: str, keys: frozenset[str]) -> str | None:
         """Find the key of a file as a manifest writes it, or None where it is missing."""
 
     def land(self, entry: Entry, folder: Path, on_bytes: OnBytes) -> Path:
-        """Bring an object to this machine, unless it is here."""
+        """Bring an object to this machine, under `folder` unless it is here already."""
 
 
-def jailed(folder: Path, key: str) -> Path:
-    """Give the path of a key under a folder.
+def open_location(
+    where: str, *, endpoint_url: str | None = None, region: str | None = None, profile: str | None = None
+) -> Location:
+    """Open `s3://bucket/prefix`, a folder, or a single file of either."""
+    if not where.startswith("s3://"):
+        return Folder(Path(where))
+    from connectors.bucket import Bucket  # boto3 takes 0.3 s to import
 
-    Raises:
-        Refused: the key would leave the folder, or is no plain path.
-    """
-    check_key(key)
-    return folder.joinpath(*PurePosixPath(key).parts)
+    return Bucket(where, endpoint_url=endpoint_url, region=region, profile=profile)
 
 
 def check_key(key: str) -> None:
-    """Refuse a key that is absolute, steps upwards or hides something; keys come from outside."""
+    """Check that a key is a plain relative path; keys come from outside.
+
+    Raises:
+        Refused: it is absolute, steps upwards, or hides something.
+    """
     odd = not key or key.startswith("/") or "\\" in key or not key.isprintable()
     if odd or any(part in {"", ".", ".."} for part in key.split("/")):
         raise Refused(f"the file name {key!r} would leave the landing folder; nothing was fetched. Check who wrote it.")
 
 
-def location(where: str, **client: str | None) -> Location:
-    """Open a location: `s3://bucket/prefix`, a folder, or a single file of either."""
-    return Bucket(where, **client) if where.startswith("s3://") else Folder(Path(where))
+def jailed(folder: Path, key: str) -> Path:
+    """Give the path of a key under a folder, or refuse it."""
+    check_key(key)
+    return folder.joinpath(*PurePosixPath(key).parts)
+
+
+def seal(part: Path, target: Path) -> None:
+    """Give a complete file its name, so that a name always stands for whole content, power cuts included."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
+    """Give the one CSV inside a zip, unpacked under `folder`; any other file as it is.
+
+    The member's own name is data and goes nowhere; reading to the end checks its CRC.
+    """
+    with path.open("rb") as file:
+        if file.read(len(ZIP)) != ZIP:
+            return path
+    target = jailed(folder, entry.key + ".unpacked")
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) != 1:
+                raise BadInput(name, f"the archive holds {len(members)} files, not one", "Export the bill again")
+            with archive.open(members[0]) as packed, part.open("wb") as plain:
+                _copy(packed, plain)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise BadInput(name, f"the archive is damaged ({error})", "Fetch or export the file again") from error
+    seal(part, target)
+    return target
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while chunk := source.read(CHUNK):
+        target.write(chunk)
 
 
 class Folder:
@@ -90,45 +135,56 @@ class Folder:
         self.path = self._root.as_posix()
 
     def uri(self, key: str) -> str:
-        """Give the path under the location as configured."""
+        """Give the whole path."""
         return str(self._root / key)
 
     def entries(self) -> Sequence[Entry]:
         """List every file below, hidden ones left out."""
-        paths = [self._root / self._only] if self._only else sorted(self._root.rglob("*"))
-        return [self._entry(path) for path in paths if path.is_file() and not _hidden(path.relative_to(self._root))]
+        if self._only:
+            return [self._entry(self._root / self._only)]
+        files = [path for path in self._root.rglob("*") if path.is_file()]
+        entries = [self._entry(path) for path in files]
+        return sorted((entry for entry in entries if not _is_hidden(entry.key)), key=lambda entry: entry.key)
 
     def _entry(self, path: Path) -> Entry:
         stat = path.stat()
-        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-        return Entry(path.relative_to(self._root).as_posix(), stat.st_size, modified)
+        return Entry(path.relative_to(self._root).as_posix(), stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
 
     def read(self, key: str) -> tuple[bytes, str]:
         """Read a file and the SHA-256 of its content."""
         content = jailed(self._root, key).read_bytes()
         return content, hashlib.sha256(content).hexdigest()
 
+    def digest(self, entry: Entry) -> str:
+        """Give the SHA-256 of the content: a time of modification says nothing after a copy."""
+        with jailed(self._root, entry.key).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def key_of(self, listed: str, keys: frozenset[str]) -> str | None:
-        """Find the longest tail of the listed key that is here: the folder stands for some prefix of a bucket.
+        """Find the longest tail of the listed key that is here: the folder stands for some prefix of the bucket.
 
-        The tail keeps its last folder, so that a file of the same name elsewhere is never taken for it.
+        The tail keeps the file's own folder, so that a file of the same name elsewhere is never taken for it.
         """
-        parts = listed.removeprefix("s3://").lstrip("/").split("/")
-        check_key("/".join(parts))
-        tails = ("/".join(parts[start:]) for start in range(len(parts) - 1))
-        here = next((tail for tail in tails if tail in keys), None)
-        alone = parts[-1] in keys and self._root.name == parts[-2:-1][0] if len(parts) > 1 else parts[-1] in keys
-        return here or (parts[-1] if alone else None)
+        key = listed.removeprefix("s3://")
+        check_key(key)
+        parts = key.split("/")
+        for start in range(len(parts)):
+            tail = "/".join(parts[start:])
+            alone = start == len(parts) - 1
+            if tail in keys and not (alone and start and self._root.name != parts[start - 1]):
+                return tail
+        return None
 
-    def land(self, entry: Entry, folder: Path, on_bytes: OnBytes) -> Path:  # noqa: ARG002 - nothing to fetch
-        """Check that the file is as listed."""
+    def land(self, entry: Entry, folder: Path, on_bytes: OnBytes) -> Path:
+        """Check that the file is as listed; only archives need the landing folder."""
+        del on_bytes
         path = jailed(self._root, entry.key)
-        if not path.is_file():
-            raise BadInput(str(path), "the file is missing", "Deliver it again, then run again")
-        if path.stat().st_size != entry.size:
+        with suppress(FileNotFoundError):
+            if path.stat().st_size == entry.size:
+                return unpacked(path, folder, entry, self.uri(entry.key))
             raise BadInput(str(path), "the file changed while reading", "Run again")
-        return path
+        raise BadInput(str(path), "the file is missing", "Deliver it again, then run again")
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_hidden(key: str) -> bool:
+    return any(part.startswith(".") for part in key.split("/"))

@@ -45,7 +45,7 @@ def readable(name: str) -> Iterator[None]:
 
 
 def scan(path: Path) -> pl.LazyFrame:
-    """Scan a file lazily with its native columns and `ROW`, 1 = first data row; every CSV cell is text, blank is null."""
+    """Scan a file lazily with its native columns and `ROW`, 1 = first data row; CSV cells are text, blank is null."""
     if is_parquet(path):
         return pl.scan_parquet(path, row_index_name=ROW, row_index_offset=1, glob=False)
     return pl.scan_csv(path, infer_schema=False, row_index_name=ROW, row_index_offset=1, glob=False)

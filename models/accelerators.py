@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -18,7 +18,7 @@ Kind = Literal["gpu", "neuron", "gaudi", "inference", "fpga", "media"]
 # FPGAs and transcoders are listed so that nobody adds them as AI by mistake.
 AI_KINDS: Final = ("gpu", "neuron", "gaudi", "inference")
 
-SCHEMA: Final = {
+SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "instance_type": pl.String,
     "accelerator": pl.String,
     "count": MONEY,  # Per machine; g6f and gr6f carry fractions of one.
@@ -28,11 +28,13 @@ SCHEMA: Final = {
     "checked_on": pl.Date,  # Blank: taken from memory, nobody has compared it with the source yet.
 }
 
-_SHAPE: Final = r"(?:^|[:\- ])(?:ml\.)?([a-z]+[0-9][a-z0-9]*(?:-[a-z0-9]+)?\.(?:metal(?:-\w+)?|[0-9]*x?large|medium|small))"
+_SHAPE: Final = (
+    r"(?:^|[:\- ])(?:ml\.)?([a-z]+[0-9][a-z0-9]*(?:-[a-z0-9]+)?\.(?:metal(?:-\w+)?|[0-9]*x?large|medium|small))"
+)
 _FAMILY: Final = r"^([^.]+)\."
 # AWS keeps these family letters for accelerators, so a shape newer than the catalogue is still seen.
 _AI_FAMILY: Final = r"^(?:p|g|gr|trn|inf|dl)[0-9]"
-# Lines whose quantity is machine hours. Fees, EBS surcharges and the zero-cost halves of a reservation repeat the shape.
+# Lines whose quantity is machine hours. Fees, surcharges and the zero-cost halves of a reservation repeat the shape.
 _HOURS: Final = r"(?:^|-)(?:BoxUsage|SpotUsage|DedicatedUsage|HostBoxUsage|UnusedBox|UnusedDed):|[:\-]ml\."
 _HOURLY_SERVICES: Final = ("AmazonEC2", "AmazonSageMaker")
 

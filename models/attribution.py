@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -13,7 +14,7 @@ from models.rulebook import Rulebook
 from models.rules import FACTS, Rule
 from models.workloads import Workload
 
-COLUMNS: Final = {
+COLUMNS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "workload": pl.String,
     "attribution_rule_id": pl.String,
     "evidence": pl.String,
@@ -88,7 +89,10 @@ def _decided(rulebook: Rulebook, fact: str, places: pl.Series, prepared: pl.Data
         return _captured(said, places, prepared)
     columns = {"workload": ("workload", "evidence", "id")}.get(fact, (fact,))
     table = pl.DataFrame(
-        {"place": [place for place, _ in said], **{name: [getattr(rule, name) for _, rule in said] for name in columns}},
+        {
+            "place": [place for place, _ in said],
+            **{name: [getattr(rule, name) for _, rule in said] for name in columns},
+        },
         schema_overrides={"place": pl.UInt32},
     )
     joined = places.alias("place").to_frame().join(table, on="place", how="left", maintain_order="left")

@@ -17,10 +17,9 @@ import yaml
 from pydantic import ValidationError
 
 from models.accelerators import Shape, catalogue, with_accelerator
-from models.dimensions import AiScope
 from models.errors import BadSettings
 from models.facts import KEY_COLUMNS
-from models.rules import AI_SCOPE, FACTS, All, Rule, Test, implies
+from models.rules import AI_SCOPE, FACTS, All, Rule, Test, compiled, implies, leaves_of
 
 # First match wins, so the order is the argument: money nobody owns, what the SKU says, what a tag says where the SKU
 # does not, what names suggest, and what is left.
@@ -89,15 +88,13 @@ class Rulebook:
         return [rule for rule, hit in zip(self.rules, matched, strict=True) if hit and rule.workload]
 
     def prepare(self, keys: pl.DataFrame, in_scope: pl.Expr) -> pl.DataFrame:
-        """Add what rules may ask: columns the keys lack as null, the accelerator, the declared scope."""
+        """Give what rules may ask: absent columns as null, tags as they compare, accelerator, declared scope."""
         asked = {*KEY_COLUMNS, *(column for rule in self.rules for column in rule.columns)} - {AI_SCOPE, "accelerator"}
         schema = {name: pl.Date if name == "usage_period" else pl.String for name in sorted(asked)}
         found = set(keys.columns)
-        asked_for = keys.select(
-            in_scope.alias(AI_SCOPE),
-            *((pl.col(name) if name in found else pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items()),
-        )
-        return with_accelerator(asked_for, self.shapes)
+        columns = {name: (pl.col(name) if name in found else pl.lit(None)).cast(kind) for name, kind in schema.items()}
+        comparable = {name: _comparable(column) if ":" in name else column for name, column in columns.items()}
+        return with_accelerator(keys.select(in_scope.alias(AI_SCOPE), **comparable), self.shapes)
 
     def matched(self, prepared: pl.DataFrame) -> pl.DataFrame:
         """Give one Boolean column per rule, named by its place: whether it matches each prepared key.
@@ -107,7 +104,7 @@ class Rulebook:
         """
         names: dict[Test, str] = {}
         by_column: defaultdict[str, list[Test]] = defaultdict(list)
-        for test in (test for rule in self.rules for test in rule.when.tests()):
+        for test in (test for rule in self.rules for test in leaves_of(rule.when)):
             if test not in names:
                 names[test] = f"test {len(names)}"
                 by_column[test.column].append(test)
@@ -122,9 +119,10 @@ class Rulebook:
         first = outcomes["usage_period"].min()
         return outcomes.select(
             pl.all_horizontal(
-                rule.when.compile(lambda test: pl.col(names[test])),
+                compiled(rule.when, lambda test: pl.col(names[test])),
                 # A key without a month is of today, so every rule is in force.
-                True if isinstance(first, date) and first >= rule.effective_from
+                True
+                if isinstance(first, date) and first >= rule.effective_from
                 else (pl.col("usage_period") >= rule.effective_from).fill_null(value=True),
             ).alias(str(place))
             for place, rule in enumerate(self.rules)
@@ -147,13 +145,21 @@ class Rulebook:
         return every.join(won_by, on="row", how="left", maintain_order="left")["place"]
 
 
+def _comparable(tag: pl.Expr) -> pl.Expr:
+    return tag.str.strip_chars().str.to_lowercase()
+
+
 def _read(file: Path) -> Iterator[Rule]:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSettings(f"{file}: cannot be read as YAML: {error}") from error
     # `terms` is a place for YAML anchors; the rules that use them are what counts.
-    if not isinstance(document, dict) or not isinstance(document.get("rules"), list) or set(document) - {"terms", "rules"}:
+    if (
+        not isinstance(document, dict)
+        or not isinstance(document.get("rules"), list)
+        or set(document) - {"terms", "rules"}
+    ):
         raise BadSettings(f"{file}: expected `rules:` with a list of rules, and at most `terms:` beside it")
     for number, raw in enumerate(document["rules"], start=1):
         name = raw.get("id", f"number {number}") if isinstance(raw, dict) else f"number {number}"
@@ -201,7 +207,9 @@ def _check_reach(rules: Sequence[Rule]) -> None:
                 and set(later.says) <= set(earlier.says)
                 and implies(later.when, earlier.when)
             ):
-                raise BadSettings(f"rule {later.id}: when: never reached, because {earlier.id} before it matches the same")
+                raise BadSettings(
+                    f"rule {later.id}: when: never reached, because {earlier.id} before it matches the same"
+                )
 
 
 def _check_examples(book: Rulebook, rules: Iterable[Rule]) -> None:
@@ -210,7 +218,10 @@ def _check_examples(book: Rulebook, rules: Iterable[Rule]) -> None:
         return
     columns = sorted({column for _, example in examples for column in example} - {AI_SCOPE})
     keys = pl.DataFrame(
-        [{"usage_period": rule.effective_from, AI_SCOPE: bool(example.get(AI_SCOPE)), **example} for rule, example in examples],
+        [
+            {"usage_period": rule.effective_from, AI_SCOPE: bool(example.get(AI_SCOPE)), **example}
+            for rule, example in examples
+        ],
         schema={"usage_period": pl.Date, AI_SCOPE: pl.Boolean, **dict.fromkeys(columns, pl.String)},
     )
     matched = book.matched(book.prepare(keys, pl.col(AI_SCOPE)))

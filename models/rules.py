@@ -91,7 +91,7 @@ class Matches(_Strict):
     @field_validator("matches")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        return compiled(pattern)
+        return _regex(pattern)
 
     def expr(self, column: pl.Expr) -> pl.Expr:
         """Say where the pattern is found."""
@@ -120,7 +120,7 @@ _CLAUSES: Final[Mapping[str, type[Clause]]] = {
 }
 
 
-def compiled(pattern: str) -> str:
+def _regex(pattern: str) -> str:
     """Give the pattern back if polars can compile it."""
     try:
         pl.Series([""]).str.contains(pattern)
@@ -144,13 +144,12 @@ def _casefolded(clause: Clause) -> Clause:
     return clause
 
 
-# Conditions: a tree of tests. Rules are compiled with a function that turns a test into an expression, so the same
-# tree runs on a bill's distinct values and on one key being explained.
+# Conditions: a tree of tests, the same for a bill's distinct values, one key being explained and the laws below.
 
 
 @dataclass(frozen=True)
 class Test:
-    """A clause applied to one column of a key; values of tags and cost categories compare trimmed and lower-cased."""
+    """A clause applied to one column of a prepared key, where tags and cost categories are trimmed and lower-cased."""
 
     column: str
     clause: Clause | bool
@@ -159,18 +158,7 @@ class Test:
         """Say where the column passes; never null."""
         if isinstance(self.clause, bool):
             return pl.col(self.column) == self.clause
-        column = pl.col(self.column)
-        if ":" in self.column:
-            column = column.str.strip_chars().str.to_lowercase()
-        return self.clause.expr(column).fill_null(value=False)
-
-    def compile(self, leaf: Callable[[Test], pl.Expr]) -> pl.Expr:
-        """Give the whole condition as one expression."""
-        return leaf(self)
-
-    def tests(self) -> Iterator[Test]:
-        """Go through the tests of the tree."""
-        yield self
+        return self.clause.expr(pl.col(self.column)).fill_null(value=False)
 
 
 @dataclass(frozen=True)
@@ -179,30 +167,12 @@ class All:
 
     parts: tuple[Condition, ...]
 
-    def compile(self, leaf: Callable[[Test], pl.Expr]) -> pl.Expr:
-        """Give the whole condition as one expression."""
-        return pl.all_horizontal(pl.lit(value=True), *(part.compile(leaf) for part in self.parts))
-
-    def tests(self) -> Iterator[Test]:
-        """Go through the tests of the tree."""
-        for part in self.parts:
-            yield from part.tests()
-
 
 @dataclass(frozen=True)
 class AnyOf:
     """At least one part holds."""
 
     parts: tuple[Condition, ...]
-
-    def compile(self, leaf: Callable[[Test], pl.Expr]) -> pl.Expr:
-        """Give the whole condition as one expression."""
-        return pl.any_horizontal(pl.lit(value=False), *(part.compile(leaf) for part in self.parts))
-
-    def tests(self) -> Iterator[Test]:
-        """Go through the tests of the tree."""
-        for part in self.parts:
-            yield from part.tests()
 
 
 @dataclass(frozen=True)
@@ -211,16 +181,33 @@ class Not:
 
     part: Condition
 
-    def compile(self, leaf: Callable[[Test], pl.Expr]) -> pl.Expr:
-        """Give the whole condition as one expression."""
-        return ~self.part.compile(leaf)
-
-    def tests(self) -> Iterator[Test]:
-        """Go through the tests of the tree."""
-        yield from self.part.tests()
-
 
 Condition = Test | All | AnyOf | Not
+
+
+def compiled(part: Condition, leaf: Callable[[Test], pl.Expr]) -> pl.Expr:
+    """Give the whole condition as one expression, with `leaf` saying how a test is evaluated."""
+    match part:
+        case All(parts=parts):
+            return pl.all_horizontal(pl.lit(value=True), *(compiled(inner, leaf) for inner in parts))
+        case AnyOf(parts=parts):
+            return pl.any_horizontal(pl.lit(value=False), *(compiled(inner, leaf) for inner in parts))
+        case Not(part=inner):
+            return ~compiled(inner, leaf)
+        case Test():
+            return leaf(part)
+
+
+def leaves_of(part: Condition) -> Iterator[Test]:
+    """Go through the tests of the tree."""
+    match part:
+        case All(parts=parts) | AnyOf(parts=parts):
+            for inner in parts:
+                yield from leaves_of(inner)
+        case Not(part=inner):
+            yield from leaves_of(inner)
+        case Test():
+            yield part
 
 
 def condition(raw: object) -> Condition:
@@ -231,7 +218,9 @@ def condition(raw: object) -> Condition:
     match field:
         case "all" | "any":
             if not isinstance(inner, list):
-                raise ValueError(f"`{field}` takes a list of conditions, found {inner!r}")
+                raise ValueError(  # noqa: TRY004 - pydantic reports a ValueError, not a TypeError
+                    f"`{field}` takes a list of conditions, found {inner!r}"
+                )
             parts = tuple(condition(part) for part in inner)
             return All(parts) if field == "all" else AnyOf(parts)
         case "not":
@@ -240,7 +229,9 @@ def condition(raw: object) -> Condition:
             return _keyed(field, inner)
         case "ai_scope":
             if not isinstance(inner, bool):
-                raise ValueError(f"`ai_scope` takes true or false, found {inner!r}")
+                raise ValueError(  # noqa: TRY004 - likewise
+                    f"`ai_scope` takes true or false, found {inner!r}"
+                )
             return Test(AI_SCOPE, inner)
     if field not in TEXT_FIELDS:
         raise ValueError(f"unknown field `{field}`; there are {', '.join(sorted(TEXT_FIELDS))}, tag, cost_category")
@@ -301,7 +292,7 @@ class Capture(_Strict):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        return compiled(pattern)
+        return _regex(pattern)
 
 
 class Captures(_Strict):
@@ -359,7 +350,7 @@ class Rule(_Strict):
     def columns(self) -> frozenset[str]:
         """The key columns the rule looks at."""
         captured = {self.captures.llm_model.field} if self.captures else set()
-        return frozenset(test.column for test in self.when.tests()) | captured
+        return frozenset(test.column for test in leaves_of(self.when)) | captured
 
 
 def implies(narrow: Condition, wide: Condition) -> bool:  # noqa: PLR0911 - one line per law of logic
@@ -389,7 +380,10 @@ def _test_implies(narrow: Test, wide: Test) -> bool:
     match narrow.clause, wide.clause:
         case (StartsWith(starts_with=text), StartsWith(starts_with=start)):
             return text.startswith(start)
-        case (StartsWith(starts_with=text), Contains(contains=part)) | (Contains(contains=text), Contains(contains=part)):
+        case (StartsWith(starts_with=text), Contains(contains=part)) | (
+            Contains(contains=text),
+            Contains(contains=part),
+        ):
             return part in text
         case (StartsWith(starts_with=text), IsSet(is_set=True)) | (Contains(contains=text), IsSet(is_set=True)):
             return bool(text.strip())
@@ -413,4 +407,13 @@ def _values(test: Test) -> tuple[str, ...] | None:
 
 
 def _passes(value: str, clause: Clause) -> bool:
-    return bool(pl.select(clause.expr(pl.lit(value)).fill_null(value=False)).item())
+    match clause:
+        case Equals(equals=text):
+            return value == text
+        case In(in_=texts):
+            return value in texts
+        case StartsWith(starts_with=text):
+            return value.startswith(text)
+        case Contains(contains=text):
+            return text in value
+    return bool(pl.Series([value]).to_frame("").select(clause.expr(pl.col(""))).item())

@@ -45,7 +45,7 @@ select
 from marts.gpu_idle_costs
 where ($period is null or usage_period = $period)
 group by all
-order by idle_reason = 'unmeasured', sum(effective_cost) desc
+order by idle_reason, effective_cost desc
 """
 _MODELS = """
 select
@@ -60,7 +60,7 @@ select
 from marts.llm_model_costs
 where ($period is null or usage_period = $period)
 group by all
-order by sum(effective_cost) desc
+order by effective_cost desc
 """
 _CLAIMS = """
 select claim_id, statement, period, measured_low, measured, measured_high, claimed_low, claimed_high,

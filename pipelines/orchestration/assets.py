@@ -1,11 +1,12 @@
-"""The assets: each is wiring, read → pure function → write. The command line runs these same assets in process."""
+"""The assets: each is wiring, read → pure function → write. The command line runs these same assets in process.
 
-from __future__ import annotations
+No `from __future__ import annotations` here: Dagster reads the type of `context` at definition time.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -13,6 +14,7 @@ from models.errors import ApportionError
 from pipelines.ledger.load import Loaded, load
 from pipelines.ledger.tables import Ledger
 from pipelines.orchestration.plan import changed_versions, content, locked, months_to_retag, tagging_of
+from pipelines.settings import Settings
 from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
@@ -20,9 +22,6 @@ from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish
 from pipelines.warehouse.reference import refresh_reference
 from pipelines.warehouse.tables import TABLES
-
-if TYPE_CHECKING:
-    from pipelines.settings import Settings
 
 MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date="2015-01", fmt="%Y-%m", end_offset=1)
 _FACTS: Final = ("ledger.charges_daily", "ledger.gpu_hours", "computed.attributions", "computed.allocations")
@@ -53,11 +52,11 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
         check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["charges", name])],
         description=f"Lines of the bills of `{name}` ({kind}), by invoice month; unchanged months cost nothing.",
     )
-    def charges(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def charges(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         wanted = set(context.partition_keys)
         with locked(settings, progress.on_step):
             loaded, refused = _load(settings, name, wanted, progress)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "lines": sum(month.lines for month in loaded),
                 "billed_cost": float(sum(month.billed_cost for month in loaded)),
@@ -77,7 +76,7 @@ def _load(settings: Settings, name: str, wanted: set[str], progress: Progress) -
     ledger = Ledger.of(settings)
     source = settings.open(name, progress.on_bytes)
     loaded, refused = [], []
-    for version in changed_versions(settings, ledger, name):
+    for version in changed_versions(ledger, source):
         if f"{version.billing_period:%Y-%m}" not in wanted:
             continue
         progress.on_step(f"{name} {version.billing_period:%Y-%m}: loading")

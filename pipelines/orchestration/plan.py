@@ -26,7 +26,7 @@ from pipelines.warehouse.publish import published
 from pipelines.warehouse.tables import TABLES
 
 if TYPE_CHECKING:
-    from connectors.source import SourceVersion
+    from connectors.source import Source, SourceVersion
     from pipelines.settings import Settings
 
 
@@ -64,7 +64,7 @@ def plan(settings: Settings) -> Plan:
     refused: dict[str, str] = {}
     for source in settings.sources:
         try:
-            versions = changed_versions(settings, ledger, source.name)
+            versions = changed_versions(ledger, settings.open(source.name))
         except ApportionError as error:
             refused[source.name] = str(error)
         else:
@@ -76,15 +76,14 @@ def plan(settings: Settings) -> Plan:
     return Plan(loads, refused, retag, publish=bool(loads or retag or stale))
 
 
-def changed_versions(settings: Settings, ledger: Ledger, source: str) -> list[SourceVersion]:
+def changed_versions(ledger: Ledger, source: Source) -> list[SourceVersion]:
     """Give the versions of a source whose bill is not in the ledger."""
     loaded = {
         row["billing_period"]: row["fingerprint"]
         for row in ledger.current_loads().iter_rows(named=True)
-        if row["source"] == source
+        if row["source"] == source.name
     }
-    versions = settings.open(source).versions()
-    return [version for version in versions if loaded.get(version.billing_period) != version.fingerprint]
+    return [version for version in source.versions() if loaded.get(version.billing_period) != version.fingerprint]
 
 
 def tagging_of(settings: Settings) -> Tagging:

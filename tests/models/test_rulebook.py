@@ -1,0 +1,145 @@
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from models.errors import BadSettings
+from models.rulebook import FOLDER, OUR_FILES, Rulebook
+
+OURS = Rulebook.load()
+
+
+def _rule(rule_id: str, when: object, example: dict[str, object], **more: object) -> dict[str, object]:
+    says = {"workload": "training", "evidence": "declared"} if "idle_reason" not in more else {}
+    common = {"reason": "We know.", "effective_from": date(2026, 1, 1), "examples": [example]}
+    return {"id": rule_id, **says, **common, "when": when, **more}
+
+
+def _file(folder: Path, *rules: dict[str, object]) -> Path:
+    path = folder / "team.yaml"
+    path.write_text(yaml.safe_dump({"rules": list(rules)}))
+    return path
+
+
+SEARCH = _rule("search", {"sub_account_id": {"equals": "111122223333"}}, {"sub_account_id": "111122223333"})
+
+
+def test_every_file_of_ours_is_tried() -> None:
+    assert {f"{name}.yaml" for name in OUR_FILES} == {path.name for path in FOLDER.iterdir()}
+
+
+def test_every_rule_of_ours_says_where_it_is_from_and_when_somebody_looked() -> None:
+    assert all(rule.source_url and rule.checked_on for rule in OURS.rules)
+
+
+def test_the_examples_of_every_rule_reach_it_first() -> None:
+    # Loading refuses anything else; said here so that the claim has a test of its own.
+    for rule in OURS.rules:
+        if rule.workload:
+            for example in rule.examples:
+                assert OURS.explain({"usage_period": rule.effective_from, **example})[0].id == rule.id
+
+
+def test_a_teams_rule_comes_before_ours(tmp_path: Path) -> None:
+    book = Rulebook.load([_file(tmp_path, SEARCH)])
+    key = {"sub_account_id": "111122223333", "service_code": "AmazonSageMaker", "usage_type": "Host:ml.g5.xlarge"}
+    assert [rule.id for rule in book.explain({**key, "usage_period": date(2026, 1, 1)})][:2] == [
+        "search",
+        "sagemaker-inference",
+    ]
+
+
+def test_a_rule_is_not_applied_to_months_before_it(tmp_path: Path) -> None:
+    newer = {**SEARCH, "id": "search-again", "workload": "inference", "effective_from": date(2026, 3, 1)}
+    book = Rulebook.load([_file(tmp_path, newer, SEARCH)])
+    key = {"sub_account_id": "111122223333"}
+    winners = [book.explain({**key, "usage_period": date(2026, month, 1)})[0].id for month in (2, 3)]
+    assert winners == ["search", "search-again"]
+    assert book.explain({**key, "usage_period": date(2025, 12, 1)})[0].id == "not-ai"
+    assert book.explain(key)[0].id == "search-again", "a key without a month is of today"
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ([SEARCH, SEARCH], "search: id: used twice"),
+        ([{**SEARCH, "id": "not-ai"}], "not-ai: id: used twice"),
+        ([SEARCH, {**SEARCH, "id": "later"}], "later: when: never reached, because search"),
+        (
+            [
+                _rule("eu", {"usage_type": {"starts_with": "EU-"}}, {"usage_type": "EU-x"}),
+                _rule(
+                    "eu-box",
+                    {"all": [{"usage_type": {"starts_with": "EU-Box"}}, {"operation": {"is_set": True}}]},
+                    {"usage_type": "EU-Box", "operation": "a"},
+                ),
+            ],
+            "eu-box: when: never reached, because eu ",
+        ),
+        ([_rule("all", {"all": []}, {"usage_type": "x"})], "all: when: matches everything"),
+        ([{**SEARCH, "effective_from": date(2026, 1, 15)}], "search: .*first of a month"),
+        ([{**SEARCH, "when": {"account": {"equals": "1"}}}], "search: when: .*unknown field `account`"),
+        (
+            [{**SEARCH, "examples": [{"sub_account_id": "4"}]}],
+            "search: examples: .*claimed for workload by rule not-ai",
+        ),
+        (
+            [
+                _rule("box", {"usage_type": {"contains": "Box"}}, {"usage_type": "Box"}),
+                _rule("eu", {"usage_type": {"starts_with": "EU-"}}, {"usage_type": "EU-Box"}),
+            ],
+            "eu: examples: .*claimed for workload by rule box",
+        ),
+    ],
+)
+def test_a_book_that_cannot_be_meant_is_refused(rules: list[dict[str, object]], says: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=says):
+        Rulebook.load([_file(tmp_path, *rules)])
+
+
+@pytest.mark.parametrize("text", ["- id: a", "rules: {}", "rules: [", "rules: []\nrule: []"])
+def test_a_file_that_is_no_rule_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(BadSettings, match=r"mine\.yaml"):
+        Rulebook.load([path])
+
+
+def test_a_detail_may_stand_after_a_rule_that_matches_the_same(tmp_path: Path) -> None:
+    detail = {key: value for key, value in SEARCH.items() if key not in ("workload", "evidence")}
+    Rulebook.load([_file(tmp_path, SEARCH, {**detail, "id": "idle", "idle_reason": "unallocated"})])
+
+
+def test_the_digest_follows_the_content(tmp_path: Path) -> None:
+    first = Rulebook.load([_file(tmp_path, SEARCH)]).digest
+    assert first == Rulebook.load([_file(tmp_path, SEARCH)]).digest
+    assert first != OURS.digest
+    assert first != Rulebook.load([_file(tmp_path, {**SEARCH, "workload": "inference"})]).digest
+
+
+def test_the_book_names_the_tags_a_key_must_hold(tmp_path: Path) -> None:
+    when = {"any": [{"tag": {"key": ["Cost Unit"], "equals": "a"}}, {"cost_category": {"key": "Shop", "equals": "b"}}]}
+    book = Rulebook.load([_file(tmp_path, _rule("unit", when, {"tag:cost_unit": "A "}))])
+    assert {"cost_unit", "workload", "name"} <= book.relevant_tags
+    assert "shop" in book.relevant_cost_categories
+
+
+def test_rules_nobody_has_checked_lately_are_stale(tmp_path: Path) -> None:
+    book = Rulebook.load([_file(tmp_path, SEARCH)])
+    assert book.stale(date(2026, 11, 23)) == []
+    assert book.stale(date(2028, 1, 1)) == list(book.ours)
+
+
+def test_the_runners_up_of_a_key_are_all_that_match_it() -> None:
+    key = {"service_code": "AmazonSageMaker", "usage_type": "EU-Train:ml.p5.48xlarge", "tag:workload": " TRAINING "}
+    assert [rule.id for rule in OURS.explain(key)] == [
+        "sagemaker-training", "tagged-training", "ai-of-unknown-purpose", "not-ai",
+    ]  # fmt: skip
+
+
+def test_matching_one_key_and_matching_many_agree() -> None:
+    examples = [example for rule in OURS.rules for example in rule.examples if "ai_scope" not in example]
+    together = OURS.matched(OURS.prepare(pl.DataFrame(examples, infer_schema_length=None), pl.lit(value=False)))
+    places = OURS.first(together, "workload").to_list()
+    assert [OURS.rules[place].id for place in places] == [OURS.explain(example)[0].id for example in examples]
