@@ -39,7 +39,7 @@ class Column:
     required: bool = False
 
 
-# The grain is one line of a bill. `source` and `billing_period` are the ledger's partition, so connectors leave them out.
+# The grain is one line of a bill. Connectors leave out `source` and `billing_period`: they are the ledger's partition.
 CHARGES: Final[Mapping[str, Column]] = {
     "usage_period": Column(
         pl.Date,
