@@ -29,8 +29,8 @@ NEEDED: Final = {
     ),
 }
 NET: Final = "line_item_net_unblended_cost"
-# An unused commitment is the difference of two doubles; AWS never bills less than a cent.
-NOISE: Final = pl.lit("-0.000001").cast(MONEY)
+# Both sides of an unused commitment are sums of doubles: used may exceed committed by their noise, and nothing else.
+NOISE: Final = 1e-6
 ZERO: Final = pl.lit("0").cast(MONEY)
 
 
@@ -106,8 +106,9 @@ def _unused_savings_plan(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Ex
     def on_fee(column: str) -> pl.Expr:
         return pl.when(kind == "SavingsPlanRecurringFee").then(bill.amount(f"savings_plan_{column}"))
 
-    unused = quantize(on_fee("total_commitment_to_date")) - quantize(on_fee("used_commitment"))
-    unused = pl.when(unused.is_between(NOISE, ZERO)).then(ZERO).otherwise(unused)
+    total, used = on_fee("total_commitment_to_date"), on_fee("used_commitment")
+    excess = used.cast(pl.Float64) - total.cast(pl.Float64)
+    unused = quantize(total) - quantize(pl.when(excess.is_between(0, NOISE)).then(total).otherwise(used))
     parts = ("amortized_upfront_commitment_for_billing_period", "recurring_commitment_for_billing_period")
     if not net or not bill.has(*(f"savings_plan_net_{part}" for part in parts)):
         return unused

@@ -129,10 +129,12 @@ def _which(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     if bill.has("line_item_resource_id"):
         resource = bill.text("line_item_resource_id")
         columns["resource_id"] = resource
+        # An expression over nulls costs next to nothing, so the few are picked before the search, here and below.
+        arn = pl.when(resource.str.starts_with("arn:")).then(resource)
         columns["resource_name"] = (
             pl.when(bill.text("line_item_product_code") == "AmazonS3")
             .then(resource)
-            .otherwise(resource.str.extract(NAMED).str.replace(STAMP, ""))
+            .otherwise(arn.str.extract(NAMED).str.replace(STAMP, ""))
         )
     return {**columns, **_capacity_reservation(bill)}
 
@@ -152,11 +154,11 @@ def _capacity_reservation(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     if not bill.has("line_item_resource_id"):
         return {}
     resource = bill.text("line_item_resource_id")
-    reserved = resource.str.contains(":capacity-reservation/", literal=True)
-    unused = bill.text("line_item_usage_type").str.contains("Unused(?:Box|Ded):")
+    reserved = pl.when(resource.str.contains(":capacity-reservation/", literal=True))
+    unused = reserved.then(bill.text("line_item_usage_type")).str.contains("Unused(?:Box|Ded):")
     return {
-        "capacity_reservation_id": pl.when(reserved).then(resource),
-        "capacity_reservation_status": pl.when(reserved & unused).then(pl.lit("Unused")),
+        "capacity_reservation_id": reserved.then(resource),
+        "capacity_reservation_status": pl.when(unused).then(pl.lit("Unused")),
     }
 
 

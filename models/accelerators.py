@@ -73,7 +73,7 @@ def stale(today: date, days: int, shapes: pl.DataFrame | None = None) -> pl.Data
 def with_accelerator(keys: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
     """Add `accelerator` and `accelerator_count` to keys, in their order.
 
-    The shape comes from `instance_type`, else from the usage type. A size the catalogue lacks takes its family's
+    The shape comes from `instance_type`, else from the usage type, else (a FOCUS bill) from the description. A size the catalogue lacks takes its family's
     accelerator and no count; a family it lacks is named `unknown (<family>)`, so that new hardware is seen rather
     than lost. The count is null on lines whose quantity is not machine hours: hours must not be counted twice.
     """
@@ -85,14 +85,13 @@ def with_accelerator(keys: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
         .select("family", pl.col("accelerator").list.first().alias("family_accelerator"))
     )
     family = pl.col("family")
-    looked_up = ("service_code", "instance_type", "usage_type")
+    named_in = ("instance_type", "usage_type", "charge_description")
+    looked_up = ("service_code", *named_in)
     hours = pl.col("usage_type").str.contains(_HOURS) & pl.col("service_code").is_in(_HOURLY_SERVICES)
     found = (
         keys.select(looked_up)
         .unique()
-        .with_columns(
-            pl.coalesce(pl.col(name).str.extract(_SHAPE) for name in ("instance_type", "usage_type")).alias("shape")
-        )
+        .with_columns(pl.coalesce(pl.col(name).str.extract(_SHAPE) for name in named_in).alias("shape"))
         .with_columns(pl.col("shape").str.extract(_FAMILY).alias("family"))
         .join(known.select("accelerator", "count", shape="instance_type"), on="shape", how="left")
         .join(families, on="family", how="left")

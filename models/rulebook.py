@@ -108,14 +108,11 @@ class Rulebook:
             if test not in names:
                 names[test] = f"test {len(names)}"
                 by_column[test.column].append(test)
-        outcomes = prepared.select("usage_period")
-        for column, tests in by_column.items():
-            values = prepared.select(column).unique()
-            tested = values.select(column, *(test.expr().alias(names[test]) for test in tests))
-            joined = prepared.select(column).join(
-                tested, on=column, how="left", nulls_equal=True, maintain_order="left"
-            )
-            outcomes = outcomes.hstack(joined.drop(column))
+        tested = pl.collect_all(
+            _tested(prepared.lazy().select(column), {names[test]: test.expr() for test in tests})
+            for column, tests in by_column.items()
+        )
+        outcomes = pl.concat([prepared.select("usage_period"), *tested], how="horizontal")
         first = outcomes["usage_period"].min()
         return outcomes.select(
             pl.all_horizontal(
@@ -143,6 +140,12 @@ class Rulebook:
         won_by = pl.DataFrame({"row": pl.concat(rows), "place": pl.concat(places)})
         every = pl.DataFrame({"row": pl.arange(matched.height, dtype=pl.UInt32, eager=True)})
         return every.join(won_by, on="row", how="left", maintain_order="left")["place"]
+
+
+def _tested(column: pl.LazyFrame, tests: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+    values = column.unique().with_columns(**tests)
+    [name] = column.collect_schema().names()
+    return column.join(values, on=name, how="left", nulls_equal=True, maintain_order="left").drop(name)
 
 
 def _comparable(tag: pl.Expr) -> pl.Expr:

@@ -46,13 +46,16 @@ def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
     from pipelines.warehouse.reader import Place, line
 
     found = line(settings.home, Ledger.of(settings), Place.parse(charge))
-    rules = tagging_of(settings).rulebook.explain(found.key)
+    matching = tagging_of(settings).rulebook.explain(found.key)
+    decided = found.attribution.get("attribution_rule_id")
+    rule = next((rule for rule in matching if rule.id == decided), None)
     answer = {
         "charge": charge,
         "line": {name: value for name, value in found.charge.items() if value is not None},
         "attribution": {name: value for name, value in found.attribution.items() if value is not None},
-        "rule": _rule(rules[0]) if rules else None,
-        "runners_up": [_rule(rule) for rule in rules[1:]],
+        # A closed month keeps what a rule said that has changed or gone since; `retag` would apply today's first.
+        "rule": _rule(rule) if rule else {"id": decided, "reason": "no longer among the rules, or no longer matches"},
+        "runners_up": [_rule(other) for other in matching if other is not rule],
     }
     _print(answer, as_json=as_json)
 

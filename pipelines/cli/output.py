@@ -68,7 +68,7 @@ def cell(value: Any) -> str:  # noqa: PLR0911 - one return per type is the clear
 
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
-        return str(value)
+        return f"{value:f}"
     if isinstance(value, date | datetime):
         return value.isoformat()
     if isinstance(value, Mapping):

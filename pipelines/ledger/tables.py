@@ -57,12 +57,13 @@ TAGGED: Final[Schema] = {
     "dimensions": TAGS,
 }
 
-# `tags` is JSON of the relevant tags and cost categories, null where the key lacks one: enough to tag a key again
-# without reading its lines.
+# `tags` is JSON of the tags and cost categories the key has, `relevant` of the names of all that were looked for:
+# enough to tag a key again without reading its lines.
 ATTRIBUTIONS: Final[Schema] = {
     "key_id": pl.String,
     **{name: CHARGES[name].dtype for name in KEY_COLUMNS},
     "tags": pl.String,
+    "relevant": pl.String,
     **TAGGED,
 }
 
@@ -99,7 +100,7 @@ class Ledger:
         partition = self.attributions.partitions().get((source, period))
         if partition is None:
             return "", pl.DataFrame(schema=ATTRIBUTIONS)
-        return partition.load_id, self.attributions.scan(partition.files).select(ATTRIBUTIONS).collect()
+        return partition.load_id, self.attributions.scan(partition.files).select(*ATTRIBUTIONS).collect()
 
     def current_loads(self) -> pl.DataFrame:
         """Give the loads that are current, one row per source and billing period."""

@@ -66,7 +66,8 @@ class Tagging:
         named = [name for name in keys.columns if name.startswith(("tag:", "cost_category:"))]
         tagged = attribute(keys, self.rulebook, self.dimensions, self.ai_scope, source)
         return tagged.with_columns(
-            tags=pl.struct(named).map_elements(_tags_text, return_dtype=pl.String) if named else pl.lit("{}")
+            tags=pl.struct(named).map_elements(_tags_text, return_dtype=pl.String) if named else pl.lit("{}"),
+            relevant=pl.lit(json.dumps(sorted(named))),
         ).select(pl.col(name).cast(dtype) for name, dtype in ATTRIBUTIONS.items())
 
 
@@ -205,7 +206,7 @@ def key_ids(keys: pl.DataFrame) -> list[str]:
 
 def relevant_of(attributions: pl.DataFrame) -> tuple[str, ...]:
     """Say which tag and cost category columns stored attributions were made with."""
-    return tuple(sorted(json.loads(attributions["tags"][0]))) if attributions.height else ()
+    return tuple(json.loads(attributions["relevant"][0])) if attributions.height else ()
 
 
 def keys_of(attributions: pl.DataFrame) -> pl.DataFrame:
@@ -256,7 +257,8 @@ def _converted(frame: pl.DataFrame, rate_of: Mapping[str, Decimal]) -> pl.DataFr
 
 
 def _tags_text(tags: Mapping[str, str | None]) -> str:
-    return json.dumps(tags, sort_keys=True, ensure_ascii=False)
+    present = {name: value for name, value in tags.items() if value is not None}
+    return json.dumps(present, sort_keys=True, ensure_ascii=False)
 
 
 def digest(content: object) -> str:

@@ -115,9 +115,10 @@ def lines_of_key(home: Path, ledger: Ledger, *, key_id: str, limit: int) -> tupl
         tags = json.loads(attribution["tags"])
         lines = ledger.charges.scan(ledger.charges.partitions(version)[month].files)
         same = [pl.col(name).eq_missing(pl.lit(attribution[name])) for name in KEY_COLUMNS]
+        same += [pl.col(name).eq_missing(pl.lit(tags.get(name), pl.String)) for name in built[month].spelt]
         frames.append(
             lines.with_columns(tag_columns(built[month].spelt))
-            .filter(*same, *(pl.col(name).eq_missing(pl.lit(value, pl.String)) for name, value in tags.items()))
+            .filter(*same)
             .select(
                 "source", "billing_period", "source_file", "source_row", "resource_id", "billed_cost", "effective_cost"
             )

@@ -3,15 +3,14 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+
 from models.accelerators import AI_KINDS, Shape, catalogue, stale, with_accelerator
 
 
-def _found(service_code: str, instance_type: str | None, usage_type: str | None) -> tuple[str | None, Decimal | None]:
-    key = pl.DataFrame(
-        {"service_code": [service_code], "instance_type": [instance_type], "usage_type": [usage_type]},
-        schema_overrides={"instance_type": pl.String, "usage_type": pl.String},
-    )
-    return with_accelerator(key, catalogue()).select("accelerator", "accelerator_count").row(0)
+def _found(*key: str | None) -> tuple[object, ...]:
+    fields = ("service_code", "instance_type", "usage_type", "charge_description")
+    frame = pl.DataFrame([dict(zip(fields, key, strict=False))], schema=dict.fromkeys(fields, pl.String))
+    return with_accelerator(frame, catalogue()).select("accelerator", "accelerator_count").row(0)
 
 
 def test_every_shape_is_listed_once_with_its_source() -> None:
@@ -33,9 +32,14 @@ def test_every_shape_is_listed_once_with_its_source() -> None:
     ],
 )
 def test_a_shape_is_known_from_the_instance_type_or_the_usage_type(
-    instance_type: str | None, usage_type: str | None, expected: tuple[str | None, Decimal | None]
+    instance_type: str | None, usage_type: str | None, expected: tuple[object, ...]
 ) -> None:
     assert _found("AmazonEC2", instance_type, usage_type) == expected
+
+
+def test_a_bill_without_usage_types_names_the_shape_in_its_description() -> None:
+    description = "$1.624 per On Demand Linux g5.4xlarge Instance Hour"
+    assert _found(None, None, None, description) == ("A10G", 1)
 
 
 def test_sagemaker_machines_are_the_same_shapes() -> None:

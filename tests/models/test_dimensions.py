@@ -2,8 +2,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models.dimensions import AiScope, Dimensions, normalize
 from pydantic import ValidationError
+
+from models.dimensions import AiScope, Dimensions, normalize
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models.rules import Rule, compiled, condition, implies
 from pydantic import ValidationError
+
+from models.rules import Rule, compiled, condition, implies
 
 TEXT_COLUMNS = {"operation": pl.String, "usage_type": pl.String}
 SENTENCE = {"id": "a-rule", "reason": "Because.", "effective_from": date(2026, 1, 1)}
