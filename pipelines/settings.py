@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import yaml
-from models.dimensions import AiScope, Dimensions
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.source import Source, connector
+from models.dimensions import AiScope, Dimensions
 from models.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -60,23 +60,6 @@ class ExchangeRate(BaseModel):
     """First usage month the rate holds for."""
 
 
-class Invoice(BaseModel):
-    """What an invoice asked for, to be compared with the ledger."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    source: str
-    """Name of the source whose lines it covers."""
-    billing_period: date
-    """First day of the invoice month."""
-    total: Decimal
-    """Amount asked for."""
-    currency: str
-    """ISO 4217 code of `total`."""
-    invoice_id: str | None = None
-    """Invoice number; without one, all invoices of the month together."""
-
-
 class Settings(BaseSettings):
     """The configuration; unknown fields are refused, so a misspelt one is never silently ignored."""
 
@@ -100,8 +83,9 @@ class Settings(BaseSettings):
     """Rule files of your own, tried before ours; patterns such as `rules/*.yaml`."""
     exchange_rates: list[ExchangeRate] = []
     """Rates into the reporting currency."""
-    invoices: list[Invoice] = []
-    """Invoice totals to reconcile with."""
+    invoices: Path | None = None
+    """A CSV of what invoices asked for, to be compared with the ledger: `provider`, `invoice_id` (may be blank),
+    `billing_period` (2026-07), `currency`, `total`."""
     lock_timeout: float = Field(default=600, ge=0)
     """Seconds a run waits for another run on the same home before it gives up and says who holds the lock."""
 
@@ -147,6 +131,7 @@ class Settings(BaseSettings):
         if self.ledger and "://" not in self.ledger:
             self.ledger = str((base / self.ledger).resolve())
         self.rules = [str(base / pattern) for pattern in self.rules]
+        self.invoices = self.invoices and base / self.invoices
         for source in self.sources:
             extra = cast("dict[str, Any]", source.__pydantic_extra__)
             location = extra.get("location")

@@ -8,42 +8,15 @@ loads as (
     select * from ledger.loads
 ),
 
-billed as (
-    select
-        source,
-        billing_period,
-        billing_currency,
-        invoice_id,
-        sum(native_billed_cost)::decimal(38, 12) as billed_cost
-    from ledger.charges_daily
-    group by all
-),
-
--- An invoice with a number is compared with its own charges, one without with the whole month's.
-invoices as (
-    select
-        invoices.source,
-        invoices.billing_period,
-        invoices.invoice_id,
-        invoices.billing_currency,
-        invoices.invoiced,
-        coalesce(sum(billed.billed_cost), 0)::decimal(38, 12) as billed_cost
-    from reference.invoices
-    left join billed
-        on invoices.source = billed.source
-            and invoices.billing_period = billed.billing_period
-            and invoices.billing_currency = billed.billing_currency
-            and (invoices.invoice_id is null or invoices.invoice_id = billed.invoice_id)
-    group by all
-),
-
+-- What an invoice that covers several bills asks of each of them is not known.
 invoiced as (
     select
         source,
         billing_period,
         sum(invoiced)::decimal(38, 12) as invoiced,
         sum(invoiced - billed_cost)::decimal(38, 12) as invoice_difference
-    from invoices
+    from intermediate.int_invoices_matched
+    where invoice_source_count = 1
     group by all
 )
 

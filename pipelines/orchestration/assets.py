@@ -3,6 +3,7 @@
 No `from __future__ import annotations` here: Dagster reads the type of `context` at definition time.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -203,7 +204,10 @@ def _column_schema(columns: Any) -> dg.TableSchema:
 def all_assets(settings: Settings, progress: Progress | None = None) -> list[dg.AssetsDefinition]:
     """Make every asset of a configuration."""
     progress = progress or Progress()
-    sources = [source_asset(settings, source.name, source.type, progress) for source in settings.sources]
+    with warnings.catch_warnings():
+        # A range of months in one run is beta in Dagster 1.13; our tests stand for it, nobody needs to be told each time.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        sources = [source_asset(settings, source.name, source.type, progress) for source in settings.sources]
     return [*sources, facts_asset(settings, progress), sql_asset(settings, progress), report_asset(settings, progress)]
 
 

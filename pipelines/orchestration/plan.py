@@ -20,6 +20,7 @@ from models.rulebook import Rulebook
 from pipelines.ledger.delta import Partition
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.facts import Tagging, digest
+from pipelines.warehouse.invoices import read_invoices
 from pipelines.warehouse.month import AttributionsId
 from pipelines.warehouse.publish import published
 from pipelines.warehouse.tables import TABLES
@@ -111,7 +112,7 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
             sorted(partition.load_id for partition in ledger.attributions.partitions().values()),
             _sql(),
             [claim.model_dump_json() for claim in load_claims()],
-            [invoice.model_dump_json() for invoice in settings.invoices],
+            [str(invoice) for invoice in read_invoices(settings.invoices)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
             [settings.currency, tagging.digest, TABLES],
         ]

@@ -16,13 +16,13 @@ from decimal import Decimal
 from typing import Final
 
 import polars as pl
+
 from models.attribution import attribute
 from models.dimensions import AiScope, Dimensions, normalize
-from models.rulebook import Rulebook
-
 from models.errors import Refused
 from models.facts import COST_COLUMNS, KEY_COLUMNS
 from models.money import MONEY
+from models.rulebook import Rulebook
 from models.workloads import Workload
 from pipelines.ledger.delta import Partition, Table
 from pipelines.ledger.tables import ATTRIBUTIONS

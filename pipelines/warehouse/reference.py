@@ -9,6 +9,7 @@ import polars as pl
 from models.claims import load_claims
 from models.facts import Schema
 from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.invoices import read_invoices
 from pipelines.warehouse.tables import TABLES
 
 if TYPE_CHECKING:
@@ -42,14 +43,7 @@ def refresh_reference(
         "reference.claims",
         ({**claim.model_dump(), "claim_id": claim.id} for claim in load_claims()),
     )
-    _replace(
-        connection,
-        "reference.invoices",
-        (
-            {**invoice.model_dump(), "billing_currency": invoice.currency, "invoiced": invoice.total}
-            for invoice in settings.invoices
-        ),
-    )
+    _replace(connection, "reference.invoices", read_invoices(settings.invoices))
     _replace(
         connection,
         "reference.rules",

@@ -144,9 +144,9 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
     "reference.invoices": (
         "Invoice totals the team was actually asked for, from the configuration. One row per invoice.",
         {
-            "source": ("varchar", "Name of the source."),
+            "provider_name": ("varchar", "Who asks for the money, as the bills name it, or the name of a source."),
             "billing_period": ("date", "First day of the invoice month."),
-            "invoice_id": ("varchar", "Invoice number; null for the whole month."),
+            "invoice_id": ("varchar", "Invoice number; null for everything of the month."),
             "billing_currency": ("varchar", "Currency."),
             "invoiced": (MONEY, "Total of the invoice."),
         },

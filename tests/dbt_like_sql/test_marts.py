@@ -305,7 +305,8 @@ def test_verdict_is_withheld_until_the_bill_is_reconciled(warehouse: Warehouse, 
     warehouse.claim()
     if fault != "not_loaded":
         warehouse.load(**{"lines": {"lines_read": 2}, "money": {"billed_cost_read": 81}}.get(fault, {}))
-    warehouse.add("reference.invoices", billing_currency="USD", invoiced="80.5" if fault == "invoice" else "80.3")
+    invoiced = "80.5" if fault == "invoice" else "80.3"
+    warehouse.add("reference.invoices", provider_name="aws", billing_currency="USD", invoiced=invoiced)
     warehouse.refresh()
     assert [row["verdict"] for row in warehouse.rows("select verdict from marts.claim_checks")] == ["withheld"]
 
@@ -333,13 +334,41 @@ def test_reconciliation_states_what_was_lost_and_what_was_invoiced(warehouse: Wa
     warehouse.charge(1, "inference", "declared", 80, invoice_id="A")
     warehouse.charge(2, "inference", "declared", 20, invoice_id="B")
     warehouse.load(lines_read=3, billed_cost_read=Decimal("100.5"), quantization_residual=Decimal("1e-12"))
-    warehouse.add("reference.invoices", invoice_id="A", billing_currency="USD", invoiced=79)
+    warehouse.add("reference.invoices", provider_name="AWS", invoice_id="A", billing_currency="USD", invoiced=79)
     warehouse.refresh()
     (found,) = warehouse.rows("select * from marts.reconciliation")
     assert (found["lines_read"], found["lines_loaded"], found["difference"]) == (3, 2, Decimal("0.5"))
     assert found["quantisation_residual"] == Decimal("1e-12")
     assert (found["invoiced"], found["invoice_difference"], found["is_reconciled"]) == (79, -1, False)
     assert warehouse.refusals() == {"assert_loads_lose_nothing"}
+
+
+def test_each_invoice_is_compared_with_its_own_charges(warehouse: Warehouse) -> None:
+    warehouse.charge(1, "inference", "declared", 80, invoice_id="A")
+    warehouse.charge(2, "inference", "declared", 20, invoice_id="B")
+    warehouse.load()
+    for number, total in {"A": 80, "B": 25, "unknown": 7}.items():
+        warehouse.add(
+            "reference.invoices", provider_name="AWS", invoice_id=number, billing_currency="USD", invoiced=total
+        )
+    warehouse.refresh()
+    found = warehouse.rows("select * from marts.invoice_reconciliation order by invoice_id")
+    assert [(row["invoice_id"], row["billed_cost"], row["difference"], row["is_reconciled"]) for row in found] == [
+        ("A", 80, 0, True),
+        ("B", 20, 5, False),
+        ("unknown", 0, 7, False),
+    ]
+
+
+def test_an_invoice_over_two_bills_is_compared_with_both_together(warehouse: Warehouse) -> None:
+    warehouse.charge(1, "inference", "declared", 80)
+    warehouse.charge(1, "inference", "declared", 20, source="other")
+    warehouse.add("reference.invoices", provider_name="AWS", billing_currency="USD", invoiced=100)
+    warehouse.load()
+    warehouse.refresh()
+    (found,) = warehouse.rows("select * from marts.invoice_reconciliation")
+    assert (found["billed_cost"], found["source_count"], found["is_reconciled"]) == (100, 2, True)
+    assert warehouse.rows("select invoiced from marts.reconciliation") == [{"invoiced": None}]
 
 
 def test_no_invoice_is_null_and_not_a_difference(tiny: Warehouse) -> None:
