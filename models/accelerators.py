@@ -73,9 +73,10 @@ def stale(today: date, days: int, shapes: pl.DataFrame | None = None) -> pl.Data
 def with_accelerator(keys: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
     """Add `accelerator` and `accelerator_count` to keys, in their order.
 
-    The shape comes from `instance_type`, else from the usage type, else (a FOCUS bill) from the description. A size the catalogue lacks takes its family's
-    accelerator and no count; a family it lacks is named `unknown (<family>)`, so that new hardware is seen rather
-    than lost. The count is null on lines whose quantity is not machine hours: hours must not be counted twice.
+    The shape comes from `instance_type`, else from the usage type, else (a FOCUS bill) from the description. A size
+    the catalogue lacks takes its family's accelerator and no count; a family it lacks is named `unknown (<family>)`,
+    so that new hardware is seen rather than lost. The count is null on lines whose quantity is not machine hours:
+    hours must not be counted twice.
     """
     known = shapes.filter(pl.col("kind").is_in(AI_KINDS))
     families = (

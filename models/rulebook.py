@@ -26,6 +26,8 @@ from models.rules import AI_SCOPE, FACTS, All, Rule, Test, compiled, implies, le
 OUR_FILES: Final = ("shared", "sagemaker", "bedrock", "ec2", "storage", "tags", "names", "last")
 FOLDER: Final = Path(__file__).with_name("rules")
 
+_SHORT: Final = 1000  # Keys; below this, finding the distinct values costs more than it saves.
+
 
 @dataclass(frozen=True)
 class Rulebook:
@@ -99,8 +101,8 @@ class Rulebook:
     def matched(self, prepared: pl.DataFrame) -> pl.DataFrame:
         """Give one Boolean column per rule, named by its place: whether it matches each prepared key.
 
-        Every clause is evaluated once per distinct value of its column, because a bill's columns repeat far
-        more than its lines do.
+        On long frames every clause is evaluated once per distinct value of its column: columns repeat far more
+        than their combinations do.
         """
         names: dict[Test, str] = {}
         by_column: defaultdict[str, list[Test]] = defaultdict(list)
@@ -108,11 +110,13 @@ class Rulebook:
             if test not in names:
                 names[test] = f"test {len(names)}"
                 by_column[test.column].append(test)
-        tested = pl.collect_all(
-            _tested(prepared.lazy().select(column), {names[test]: test.expr() for test in tests})
-            for column, tests in by_column.items()
-        )
-        outcomes = pl.concat([prepared.select("usage_period"), *tested], how="horizontal")
+        if prepared.height < _SHORT:
+            outcomes = prepared.select("usage_period", *(test.expr().alias(name) for test, name in names.items()))
+        else:
+            outcomes = prepared.select("usage_period")
+            for column, tests in by_column.items():
+                tested = _tested(prepared.select(column), {names[test]: test.expr() for test in tests})
+                outcomes = outcomes.hstack(tested)
         first = outcomes["usage_period"].min()
         return outcomes.select(
             pl.all_horizontal(
@@ -142,10 +146,11 @@ class Rulebook:
         return every.join(won_by, on="row", how="left", maintain_order="left")["place"]
 
 
-def _tested(column: pl.LazyFrame, tests: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+def _tested(column: pl.DataFrame, tests: Mapping[str, pl.Expr]) -> pl.DataFrame:
     values = column.unique().with_columns(**tests)
-    [name] = column.collect_schema().names()
-    return column.join(values, on=name, how="left", nulls_equal=True, maintain_order="left").drop(name)
+    return column.join(values, on=column.columns, how="left", nulls_equal=True, maintain_order="left").drop(
+        column.columns
+    )
 
 
 def _comparable(tag: pl.Expr) -> pl.Expr:

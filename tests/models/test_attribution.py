@@ -28,7 +28,7 @@ def _one(key: Mapping[str, object] | None = None, scope: AiScope | None = None, 
 
 
 def _said(key: Mapping[str, object] | None = None, **more: object) -> tuple[object, object]:
-    row = _one(key, **more)
+    row = _one({**(key or {}), **more})
     return row["workload"], row["evidence"]
 
 
@@ -203,9 +203,9 @@ HAIKU = "Claude Haiku 4.5 (Amazon Bedrock Edition)"
     [
         (
             "AmazonBedrock",
-            "USE1-Nova2.0Lite-cache-read-input-token-count",
+            "NovaPro-cache-read-input-token-count",
             "1K tokens",
-            ("nova-2.0-lite", "cache_read", 1000),
+            ("nova-pro", "cache_read", 1000),
         ),
         ("AmazonBedrock", "Nova2.0Lite-input-tokens-custom-model", None, ("nova-2.0-lite", "uncached_input", None)),
         (

@@ -16,6 +16,7 @@ from models.rulebook import Rulebook
 CHECKOUT = Path(__file__).parents[2]
 REFERENCE = CHECKOUT.parent / "shared" / "reference" / "aws"
 WORDS = Path(__file__).with_name("usage_type_words.csv")
+BOOK = Rulebook.load()
 REGION = r"^(?:[A-Z]{3}\d|EU|US)-"
 
 pytestmark = [
@@ -61,7 +62,7 @@ def _attributed(mutate: Callable[[dict[str, str]], dict[str, str]], tag: str | N
         ["service_code", "service_name", "operation", "line_item_type", "usage_type", "tag:workload"], pl.String
     )
     keys = pl.DataFrame([{**key, "tag:workload": tag} for key, _ in pairs], schema=columns)
-    out = attribute(keys, Rulebook.load(), Dimensions(), AiScope(), "aws")
+    out = attribute(keys, BOOK, Dimensions(), AiScope(), "aws")
     return out.with_columns(word=pl.Series([word for _, word in pairs]))
 
 
@@ -140,5 +141,5 @@ def test_regions_of_the_reference_are_all_stripped_from_model_names() -> None:
             for region, model in zip(regions, cycle(["NovaPro", "GPT-OSS-20B"]), strict=False)
         ]
     )
-    named = attribute(keys, Rulebook.load(), Dimensions(), AiScope(), "aws")["llm_model"]
+    named = attribute(keys, BOOK, Dimensions(), AiScope(), "aws")["llm_model"]
     assert set(named) == {"nova-pro", "gpt-oss-20b"}

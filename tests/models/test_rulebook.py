@@ -140,11 +140,14 @@ def test_the_runners_up_of_a_key_are_all_that_match_it() -> None:
     ]  # fmt: skip
 
 
-def test_matching_one_key_and_matching_many_agree() -> None:
-    examples = [example for rule in OURS.rules for example in rule.examples if "ai_scope" not in example][::5]
-    together = OURS.matched(OURS.prepare(pl.DataFrame(examples, infer_schema_length=None), pl.lit(value=False)))
-    places = OURS.first(together, "workload").to_list()
-    assert [OURS.rules[place].id for place in places] == [OURS.explain(example)[0].id for example in examples]
+def test_one_key_a_few_and_many_are_matched_alike() -> None:
+    examples = [example for rule in OURS.rules for example in rule.examples if "ai_scope" not in example]
+    keys = pl.DataFrame(examples, infer_schema_length=None)
+    few = OURS.matched(OURS.prepare(keys, pl.lit(value=False)))
+    many = OURS.matched(OURS.prepare(pl.concat([keys] * 20), pl.lit(value=False)))
+    assert many.equals(pl.concat([few] * 20))
+    places = OURS.first(few, "workload").to_list()[::5]
+    assert [OURS.rules[place].id for place in places] == [OURS.explain(key)[0].id for key in examples[::5]]
 
 
 def test_the_rule_in_the_readme_is_one(tmp_path: Path) -> None:
