@@ -17,9 +17,11 @@ import yaml
 from pydantic import ValidationError
 
 from models.accelerators import Shape, catalogue, with_accelerator
+from models.conditions import AI_SCOPE, All, Test, compiled, leaves_of
 from models.errors import BadSettings
 from models.facts import KEY_COLUMNS
-from models.rules import AI_SCOPE, FACTS, All, Rule, Test, compiled, implies, leaves_of
+from models.implication import implies
+from models.rules import FACTS, Rule
 
 # First match wins, so the order is the argument: money nobody owns, what the SKU says, what a tag says where the SKU
 # does not, what names suggest, and what is left.

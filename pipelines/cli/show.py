@@ -177,7 +177,7 @@ def unattributed(
     print_frame(frame, title=f"Unattributed AI cost, {_span(period)}", as_json=json, headings=headings)
     if not json and frame.height:
         typer.echo("The rule that would settle the largest, for a file named in `rules:`\n")
-        typer.echo(frame["suggested_rule"][0])
+        typer.echo("rules:\n" + frame["suggested_rule"][0])
 
 
 def query(

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.allocation import OWNER, allocate_commitments
-from models.facts import COST_COLUMNS
+from models.facts import COST_COLUMNS, Schema
 from models.money import MONEY
 
-SCHEMA = {
+SCHEMA: Schema = {
     "daily_id": pl.Int64,
     "charge_category": pl.String,
     "usage_type": pl.String,

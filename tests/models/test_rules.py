@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.rules import Rule, compiled, condition, implies
+from models.conditions import compiled, condition
+from models.implication import implies
+from models.rules import Rule
 
 TEXT_COLUMNS = {"operation": pl.String, "usage_type": pl.String}
 SENTENCE = {"id": "a-rule", "reason": "Because.", "effective_from": date(2026, 1, 1)}
