@@ -46,8 +46,8 @@ bench: setup ## Measure load and memory as ratios to a floor in the same run; wr
 dev: setup ## Open the Dagster UI on ./apportion.yaml (or APPORTION_CONFIG)
 	@$(BIN)/apportion dev
 
-lock: ## Pin all dependencies anew
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+lock: setup ## Pin all dependencies anew
+	$$(command -v uv || echo $(BIN)/uv) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## Remove what make and the demo wrote

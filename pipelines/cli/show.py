@@ -101,7 +101,8 @@ def split(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json 
     frame = _ask(config, _SPLIT, period=period)
     headings = {"workload": "workload", "effective_cost": "effective cost", "share_of_ai": "share of AI"}
     headings |= {"declared": "declared", "billed": "billed", "inferred": "inferred"}
-    print_frame(frame, title=f"Split of AI cost, {_span(period)}", as_json=json, headings=headings)
+    title = f"Split of AI cost, {_span(period)}"
+    print_frame(frame, title=title, as_json=json, headings=headings, shares={"share_of_ai"})
 
 
 def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
@@ -112,7 +113,9 @@ def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json =
     from pipelines.cli.output import print_frame
 
     frame = _ask(config, _IDLE, period=period)
-    print_frame(frame, title=f"Accelerator cost by idle reason, {_span(period)}", as_json=json)
+    headings = {"accelerator": "accelerator", "idle_reason": "idle reason"}
+    headings |= {"gpu_hours": "GPU-hours", "effective_cost": "effective cost"}
+    print_frame(frame, title=f"Accelerator cost by idle reason, {_span(period)}", as_json=json, headings=headings)
 
 
 def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False, limit: Limit = 15) -> None:
@@ -140,26 +143,17 @@ def claims(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json
 
     Example: apportion claims --period 2026-07
     """
-    import polars as pl
-
-    from pipelines.cli.output import print_frame
+    from pipelines.cli.output import print_frame, print_json
 
     frame = _ask(config, _CLAIMS, period=period)
     if json:
-        print_frame(frame, title="", as_json=True)
+        print_json(frame.to_dicts())
         return
-    # In a table a ratio is read as a percentage.
-    ratios = ["measured_low", "measured", "measured_high", "attributed_share"]
-    shown = frame.with_columns(pl.col(ratios).cast(pl.Float64))
-    for statement in shown["statement"].unique(maintain_order=True):
-        headings = {"period": "month", "measured_low": "low", "measured": "measured", "measured_high": "high"}
-        headings |= {"verdict": "verdict", "undecided_cost": "undecided", "attributed_share": "attributed"}
-        print_frame(
-            shown.filter(pl.col("statement") == statement),
-            title=f"“{statement}” For you:",
-            as_json=False,
-            headings=headings,
-        )
+    headings = {"period": "month", "measured_low": "low", "measured": "measured", "measured_high": "high"}
+    headings |= {"verdict": "verdict", "undecided_cost": "undecided", "attributed_share": "attributed"}
+    shares = {"measured_low", "measured", "measured_high", "attributed_share"}
+    for (statement,), rows in frame.group_by("statement", maintain_order=True):
+        print_frame(rows, title=f"“{statement}” For you:", as_json=False, headings=headings, shares=shares)
 
 
 def unattributed(
@@ -193,10 +187,10 @@ def query(
     import duckdb
 
     from models.errors import ApportionError
-    from pipelines.cli.output import print_frame
+    from pipelines.cli.output import print_answer
 
     try:
         frame = _ask(config, sql)
     except duckdb.Error as error:
         raise ApportionError(f"query: {error}") from None
-    print_frame(frame, title="", as_json=json)
+    print_answer(frame, as_json=json)

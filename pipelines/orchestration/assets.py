@@ -205,7 +205,7 @@ def all_assets(settings: Settings, progress: Progress | None = None) -> list[dg.
     """Make every asset of a configuration."""
     progress = progress or Progress()
     with warnings.catch_warnings():
-        # A range of months in one run is beta in Dagster 1.13; our tests stand for it, nobody needs to be told each time.
+        # A range of months in one run is beta in Dagster 1.13; our tests stand for it, nobody need be told each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         sources = [source_asset(settings, source.name, source.type, progress) for source in settings.sources]
     return [*sources, facts_asset(settings, progress), sql_asset(settings, progress), report_asset(settings, progress)]

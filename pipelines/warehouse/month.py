@@ -132,10 +132,11 @@ def _changed(before: pl.DataFrame, after: pl.DataFrame) -> int:
 
 
 def _stored_daily(connection: duckdb.DuckDBPyConnection, month: tuple[str, date]) -> pl.DataFrame:
-    return connection.sql(
+    daily: pl.DataFrame = connection.sql(
         "select * exclude (source, billing_period) from ledger.charges_daily where source = ? and billing_period = ?",
         params=list(month),
     ).pl()
+    return daily
 
 
 def _frames(facts: MonthFacts) -> dict[str, pl.DataFrame]:

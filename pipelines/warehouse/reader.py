@@ -41,7 +41,8 @@ def report(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def ask(home: Path, sql: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
     """Answer one SQL question from the published report."""
     with report(home) as connection:
-        return connection.sql(sql, params=parameters or {}).pl()
+        answer: pl.DataFrame = connection.sql(sql, params=parameters or {}).pl()
+    return answer
 
 
 @dataclass(frozen=True)
