@@ -50,29 +50,50 @@ def is_net(path: Path, bill: AwsColumns) -> bool:
 def effective_cost(bill: AwsColumns, *, net: bool) -> pl.Expr:
     """Give the effective cost as `MONEY`.
 
-    Each amount is rounded where it is read. What few lines need is picked out before it is rounded, because rounding
-    nulls costs nothing and rounding ten million doubles does.
+    Each amount is rounded once, as it is read. What few lines need is picked before it is rounded, because rounding
+    nulls costs little and rounding ten million doubles does not.
     """
     kind = bill.text("line_item_line_item_type")
     nothing = is_split(bill) | _moves_money_only(bill, kind) | (_is_discount(kind) & net)
-    cost = quantize(_net_else_gross(bill, "line_item_{}unblended_cost", net=net))
-    amortized = (
-        pl.when(kind == "SavingsPlanCoveredUsage")
-        .then(_net_else_gross(bill, "savings_plan_{}savings_plan_effective_cost", net=net))
-        .when(kind == "DiscountedUsage")
-        .then(_net_else_gross(bill, "reservation_{}effective_cost", net=net))
-    )
+    first, second = (quantize(amount) for amount in _amortized(bill, kind, net=net))
     return (
         pl.when(nothing)
         .then(ZERO)
         .when(kind.is_in(("SavingsPlanCoveredUsage", "DiscountedUsage")))
-        .then(quantize(amortized))
+        .then(first)
         .when(kind == "SavingsPlanRecurringFee")
-        .then(_unused_savings_plan(bill, kind, net=net))
+        .then(_discounted(bill, kind, first - second, net=net))
         .when(kind == "RIFee")
-        .then(_unused_reservation(bill, kind, net=net))
-        .otherwise(cost)
+        .then(pl.sum_horizontal(first, second))
+        .otherwise(quantize(_net_else_gross(bill, "line_item_{}unblended_cost", net=net)))
     )
+
+
+def _amortized(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> tuple[pl.Expr, pl.Expr]:
+    """Pick the two amounts of a commitment's lines, null on all others.
+
+    Of a Savings Plan's fee: committed and used; of a reservation's: upfront share and recurring fee, both unused.
+    """
+    total = bill.amount("savings_plan_total_commitment_to_date")
+    used = bill.amount("savings_plan_used_commitment")
+    excess = used.cast(pl.Float64, strict=False) - total.cast(pl.Float64, strict=False)
+    first = (
+        pl.when(kind == "SavingsPlanCoveredUsage")
+        .then(_net_else_gross(bill, "savings_plan_{}savings_plan_effective_cost", net=net))
+        .when(kind == "DiscountedUsage")
+        .then(_net_else_gross(bill, "reservation_{}effective_cost", net=net))
+        .when(kind == "SavingsPlanRecurringFee")
+        .then(total)
+        .when(kind == "RIFee")
+        .then(_net_else_gross(bill, "reservation_{}unused_amortized_upfront_fee_for_billing_period", net=net))
+    )
+    second = (
+        pl.when(kind == "SavingsPlanRecurringFee")
+        .then(pl.when(excess.is_between(0, NOISE)).then(total).otherwise(used))
+        .when(kind == "RIFee")
+        .then(_net_else_gross(bill, "reservation_{}unused_recurring_fee", net=net))
+    )
+    return first, second
 
 
 def _net_else_gross(bill: AwsColumns, column: str, *, net: bool) -> pl.Expr:
@@ -95,35 +116,22 @@ def _moves_money_only(bill: AwsColumns, kind: pl.Expr) -> pl.Expr:
     return moved | upfront_of_reservation | refund_of_upfront.fill_null(value=False)
 
 
-def _unused_savings_plan(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Expr:
-    """Give committed minus used, scaled to the plan's net fee where the bill says both.
+def _discounted(bill: AwsColumns, kind: pl.Expr, unused: pl.Expr, *, net: bool) -> pl.Expr:
+    """Scale the unused part of a Savings Plan to the plan's net fee, where the bill says both.
 
-    AWS has no net column for either; net ÷ gross of the period's whole commitment (upfront share + recurring) is the
-    plan's discount, also where everything was paid upfront and the line itself bills 0. The ratio is a float and the
-    product is rounded once.
+    AWS has no net column for committed and used; net ÷ gross of the period's whole commitment (upfront share +
+    recurring) is the plan's discount, also where all was paid upfront and the line itself bills 0. The ratio is a float
+    and the product is rounded once.
     """
-
-    def on_fee(column: str) -> pl.Expr:
-        return pl.when(kind == "SavingsPlanRecurringFee").then(bill.amount(f"savings_plan_{column}"))
-
-    total, used = on_fee("total_commitment_to_date"), on_fee("used_commitment")
-    excess = used.cast(pl.Float64) - total.cast(pl.Float64)
-    unused = quantize(total) - quantize(pl.when(excess.is_between(0, NOISE)).then(total).otherwise(used))
     parts = ("amortized_upfront_commitment_for_billing_period", "recurring_commitment_for_billing_period")
     if not net or not bill.has(*(f"savings_plan_net_{part}" for part in parts)):
         return unused
-    gross = pl.sum_horizontal(on_fee(part).cast(pl.Float64) for part in parts)
-    discounted = pl.sum_horizontal(on_fee(f"net_{part}").cast(pl.Float64) for part in parts)
+
+    def whole(prefix: str) -> pl.Expr:
+        amounts = (bill.amount(f"{prefix}{part}").cast(pl.Float64, strict=False) for part in parts)
+        return pl.when(kind == "SavingsPlanRecurringFee").then(pl.sum_horizontal(amounts))
+
+    gross, discounted = whole("savings_plan_"), whole("savings_plan_net_")
     ratio = discounted / gross
     scaled = quantize(unused.cast(pl.Float64) * ratio)
     return pl.when((gross != 0) & (discounted != 0) & (ratio != 1)).then(scaled).otherwise(unused)
-
-
-def _unused_reservation(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Expr:
-    columns = (
-        "reservation_{}unused_amortized_upfront_fee_for_billing_period",
-        "reservation_{}unused_recurring_fee",
-    )
-    return pl.sum_horizontal(
-        quantize(pl.when(kind == "RIFee").then(_net_else_gross(bill, column, net=net))) for column in columns
-    )

@@ -9,7 +9,7 @@ import polars as pl
 from connectors.aws_amortization import ZERO, effective_cost, is_split
 from connectors.aws_columns import AwsColumns
 from connectors.tabular import ROW
-from models.facts import CHARGES, declared
+from models.facts import CHARGES, TAGS, declared
 from models.money import quantize
 
 PROVIDER: Final = "AWS"
@@ -66,9 +66,17 @@ def _where(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         "billing_currency": bill.text("line_item_currency_code"),
         "region_id": _text(bill, "product_region_code" if bill.has("product_region_code") else "product_region"),
         "availability_zone": _text(bill, "line_item_availability_zone"),
-        "tags": bill.tags("resource_tags"),
+        "tags": _tags(bill),
         "cost_categories": bill.tags("cost_category"),
     }
+
+
+def _tags(bill: AwsColumns) -> pl.Expr | None:
+    """Give the resource's tags and, with keys like `accountTag/team`, those of its account and user."""
+    maps = [tags for group in ("resource_tags", "tags") if (tags := bill.tags(group)) is not None]
+    if len(maps) < 2:  # noqa: PLR2004 - nothing to join
+        return maps[0] if maps else None
+    return pl.concat_list(tags.map.entries().fill_null([]) for tags in maps).cast(TAGS)
 
 
 def _what(bill: AwsColumns) -> dict[str, pl.Expr | None]:

@@ -17,7 +17,8 @@ from connectors import tabular
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
 
-TAG_GROUPS: Final = {"resource_tags": "resourceTags/", "cost_category": "costCategory/"}
+# Maps of CUR 2.0, and how a legacy CSV starts the columns that stand for them (`tags` has none).
+TAG_GROUPS: Final = {"resource_tags": "resourceTags/", "cost_category": "costCategory/", "tags": "tags/"}
 # What split cost allocation appends: rows that repeat the cost of an EC2 instance, one per pod or task.
 SPLIT_OPERATIONS: Final = ("EKSPod-EC2", "ECSTask-EC2")
 REQUIRED: Final = (
@@ -109,6 +110,9 @@ class AwsColumns:
             if wanted not in self._headers:
                 found = tabular.nearest(wanted, sorted(self._headers))
                 raise BadInput(self.name, f"column {wanted!r} is missing; {found}", "Add the column to the export")
+        for header in self.headers(INSTANTS):
+            if not isinstance(dtype := self._schema[header], pl.String | pl.Datetime | pl.Date):
+                raise BadInput(self.name, f"column {header!r} holds {dtype}, not time", "Export it as AWS writes it")
 
     def headers(self, columns: Iterable[str]) -> list[str]:
         """Give the native headers of those columns that are there."""
@@ -137,6 +141,10 @@ class AwsColumns:
     def is_text(self, column: str) -> bool:
         """Tell whether the file writes the column as text."""
         return self._schema[self._headers[column]] == pl.String
+
+    def has_json(self, group: str) -> bool:
+        """Tell whether a map is written as JSON text."""
+        return self._headers.get(group) in self._filled and self.is_text(group)
 
     @property
     def nothing(self) -> pl.Expr:
@@ -167,7 +175,7 @@ class AwsColumns:
         header, key = self._headers.get(column), ""
         if header is None and column.startswith("product_") and "product" in self._headers:
             header, key = self._headers["product"], column.removeprefix("product_")
-        if header is None or header not in self._filled:
+        if header is None or (header not in self._filled and column not in REQUIRED):
             return None
         cell, dtype = pl.col(header), self._schema[header]
         return (_as_map(cell, dtype).map.get(key), pl.String()) if key else (cell, dtype)

@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from functools import cached_property, partial
 from pathlib import Path
-from threading import Lock
-from typing import Final
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
 from connectors import aws_charges, aws_totals, tabular
 from connectors.aws_amortization import is_net
 from connectors.aws_columns import AwsColumns
-from connectors.aws_exports import Delivery, deliveries
-from connectors.landing import Entry, Location, jailed, open_location
-from connectors.source import Landed, SourceVersion, Totals
-from models.errors import BadInput
+from connectors.delivered import DeliveredFiles, DeliveryOptions
+from connectors.source import Landed, Totals
 from models.facts import Fact
 
-DOWNLOADS: Final = 4
 
-
-class AwsCurOptions(BaseModel):
-    """Say where the bills are and which export to read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    location: str
-    """`s3://bucket/prefix`, a folder or a single file."""
-    export: str | None = None
-    """Name of the export or report, needed where the location holds several."""
-    endpoint_url: str | None = None
-    """Another S3 endpoint, for example a VPC endpoint; AWS's own when left out."""
-    region: str | None = None
-    """Region of the bucket; boto3's own chain decides when left out."""
-    profile: str | None = None
-    """Profile of the AWS configuration files; boto3's own chain decides when left out."""
-
-
-class AwsCur:
+class AwsCur(DeliveredFiles):
     """Read AWS bills."""
 
-    Options = AwsCurOptions
+    Options = DeliveryOptions
 
-    def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
-        self.name = name
-        self._options = AwsCurOptions.model_validate(options)
-        self._landing = jailed(landing, name)
-        self._on_bytes = on_bytes
-        self._progress = Lock()
-        self._known: dict[str, Delivery] = {}
-
-    @cached_property
-    def _location(self) -> Location:
-        options = self._options.model_dump(exclude={"location", "export"})
-        return open_location(self._options.location, **options)
-
-    def versions(self) -> Sequence[SourceVersion]:
-        """List the current delivery of every month, oldest first; where there are manifests, only they are read."""
-        found = deliveries(self._location, self._options.export, self._period)
-        self._known = {delivery.version.fingerprint: delivery for delivery in found}
-        return [delivery.version for delivery in found]
-
-    def fetch(self, version: SourceVersion) -> Landed:
-        """Land the version's files, a few at a time; files of a folder are used where they are."""
-        delivery = self._delivery(version)
-        folder = self._landing / f"{version.billing_period:%Y-%m}" / version.fingerprint[:16]
-        with ThreadPoolExecutor(DOWNLOADS) as pool:
-            paths = list(pool.map(partial(self._land, folder if delivery.manifest else None), delivery.entries))
-        if delivery.manifest and self._location.read(delivery.manifest)[1] != delivery.manifest_etag:
-            raise BadInput(self._location.uri(delivery.manifest), "the delivery changed while reading", "Run again")
-        return Landed(version, paths)
-
-    def _delivery(self, version: SourceVersion) -> Delivery:
-        if version.fingerprint not in self._known:
-            self.versions()
-        if version.fingerprint not in self._known:
-            found = f"the delivery of {version.billing_period:%Y-%m} changed while reading"
-            raise BadInput(self._location.uri(""), found, "Run again")
-        return self._known[version.fingerprint]
-
-    def _land(self, folder: Path | None, entry: Entry) -> Path:
-        """Land one file; where no manifest says its month, a folder of its own, named by the listing."""
-        listed = f"{entry.key}\0{entry.etag}\0{entry.modified}"
-        alone = self._landing / "files" / hashlib.sha256(listed.encode()).hexdigest()[:16]
-        return self._location.land(entry, folder or alone, self._report)
-
-    def _report(self, count: int) -> None:
-        with self._progress:
-            self._on_bytes(count)
-
-    def _period(self, entry: Entry) -> date:
-        path = self._land(None, entry)
-        return aws_totals.first_period(path, AwsColumns(tabular.native_schema(path, entry.key), entry.key))
+    def periods_in(self, path: Path, name: str) -> Collection[date]:
+        """Read the month of a file that no manifest lists."""
+        return [aws_totals.first_period(path, AwsColumns(tabular.native_schema(path, name), name))]
 
     def totals(self, landed: Landed) -> Totals:
         """Check every cell `read` needs and sum the native cost columns."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -56,13 +56,15 @@ class Delivery:
     manifest_etag: str = ""
 
 
-def deliveries(location: Location, export: str | None, period_of: Callable[[Entry], date]) -> list[Delivery]:
+def deliveries(
+    location: Location, export: str | None, periods_of: Callable[[Entry], Collection[date]]
+) -> list[Delivery]:
     """Find the current delivery of every billing period, oldest first.
 
     Args:
         location: where to look.
         export: the one export to read, needed where there are several.
-        period_of: reads a data file's month, called only where no manifest says it.
+        periods_of: reads a data file's months, called only where no manifest says them.
 
     Raises:
         BadSettings: the location holds several exports and none was chosen, or not the chosen one.
@@ -76,20 +78,23 @@ def deliveries(location: Location, export: str | None, period_of: Callable[[Entr
     if export is not None and export not in names:
         raise BadSettings(f"{location.uri('')}: holds no export {export!r}, only: {', '.join(names) or 'none'}")
     if not manifests:
-        return _plain(location, entries, period_of)
+        return _plain(location, entries, periods_of)
     chosen = [manifest for manifest in manifests if manifest.export == (export or manifest.export)]
     by_period = groupby(sorted(chosen, key=attrgetter("period")), key=attrgetter("period"))
     return [_listed_delivery(location, _current(list(group)), entries) for _, group in by_period]
 
 
-def _plain(location: Location, entries: Sequence[Entry], period_of: Callable[[Entry], date]) -> list[Delivery]:
+def _plain(
+    location: Location, entries: Sequence[Entry], periods_of: Callable[[Entry], Collection[date]]
+) -> list[Delivery]:
     files = [entry for entry in entries if DATA.search(entry.key) and STATUS_FOLDER not in entry.key.split("/")]
     if not files:
         fix = "Check `location`: it needs a manifest, or CSV or Parquet files"
         raise BadInput(location.uri(""), "there are no bills here", fix)
     by_period: dict[date, list[Entry]] = {}
     for entry in files:
-        by_period.setdefault(period_of(entry), []).append(entry)
+        for period in periods_of(entry):
+            by_period.setdefault(period, []).append(entry)
     found = []
     for period, group in sorted(by_period.items()):
         content = [part for entry in group for part in (entry.key, str(entry.size), location.digest(entry))]
@@ -137,7 +142,7 @@ def _listed_delivery(location: Location, manifest: Manifest, entries: Sequence[E
     found: dict[str, Entry] = {}
     for file in listed:
         try:
-            key = location.key_of(file, keys)
+            key = location.key_of(file, manifest.entry.key, keys)
         except Refused as error:
             raise Refused(f"{name}: {error}") from error
         if key is None:

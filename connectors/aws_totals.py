@@ -5,6 +5,7 @@ Parquet is summed by polars, CSV is parsed by Arrow: for a CSV not even the read
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from connectors.aws_amortization import NEEDED, is_split
 from connectors.aws_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
 from connectors.source import Totals
 from models.errors import BadInput
+from models.facts import TAGS
 from models.money import EXACT, quantize
 
 PERIOD_START: Final = "bill_billing_period_start_date"
@@ -51,6 +53,7 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
         for before, piece in tabular.pieces(path, bill.name, _scanned(bill)):
             with tabular.readable(bill.name):
                 found = piece.select(*_sums(bill), **_counts(checks)).collect(engine="streaming").row(0, named=True)
+            _check_json(bill, before, piece)
             for number, check in enumerate(checks):
                 if found.pop(f"bad {number}"):
                     _complain(bill, check, before, piece)
@@ -127,6 +130,25 @@ def _checks(bill: AwsColumns, period: date) -> Iterator[Check]:
     if bill.has(PERIOD_START):
         other = bill.instant(PERIOD_START).dt.date().dt.month_start() != pl.lit(period)
         yield Check(PERIOD_START, other.fill_null(value=True), f"is not of {period:%Y-%m}", "Export one month per file")
+
+
+def _check_json(bill: AwsColumns, before: int, piece: pl.LazyFrame) -> None:
+    """Decode the maps that a CSV writes as JSON; where that fails, look for the row."""
+    for header in bill.headers(group for group in TAG_GROUPS if bill.has_json(group)):
+        cells = pl.col(header).str.json_decode(TAGS)
+        try:
+            piece.select(cells).collect()
+        except pl.exceptions.ComputeError as error:
+            rows = enumerate(piece.select(header).collect().to_series(), before + 1)
+            row = next((row for row, cell in rows if cell is not None and not _is_json(cell)), before + 1)
+            raise BadInput(bill.name, "the map is no JSON", ASK, f"row {row}, column {header}") from error
+
+
+def _is_json(cell: str) -> bool:
+    try:
+        return isinstance(json.loads(cell), dict)
+    except ValueError:
+        return False
 
 
 def _no_number(amount: pl.Expr, *, floats: bool) -> pl.Expr:

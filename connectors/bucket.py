@@ -7,7 +7,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,12 +81,13 @@ class Bucket:
         """Give the entity tag."""
         return entry.etag
 
-    def key_of(self, listed: str, keys: frozenset[str]) -> str | None:
+    def key_of(self, listed: str, manifest: str, keys: frozenset[str]) -> str | None:
         """Translate a listed key, which must be of this bucket and under the location's prefix.
 
         Raises:
             Refused: it is elsewhere.
         """
+        del manifest
         key = listed
         if listed.startswith("s3://"):
             bucket, _, key = listed.removeprefix("s3://").partition("/")
@@ -137,7 +138,7 @@ class Bucket:
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=self._base + entry.key, IfMatch=f'"{entry.etag}"', **span
             )
-        with part.open("ab" if start else "wb") as file:
+        with closing(answer["Body"]), part.open("ab" if start else "wb") as file:
             for chunk in answer["Body"].iter_chunks(CHUNK):
                 file.write(chunk)
                 on_bytes(len(chunk))
@@ -159,7 +160,8 @@ class Bucket:
             "CRC-32": (head.get("ChecksumCRC32"), base64.b64encode(crc.to_bytes(4, "big")).decode()),
         }
         # The entity tag is the MD5 of an object put at once, unless a key of KMS or the customer's encrypts it.
-        if MD5.fullmatch(entry.etag) and head.get("ServerSideEncryption") != "aws:kms":
+        encrypted = head.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in head
+        if MD5.fullmatch(entry.etag) and not encrypted:
             stated["MD5"] = (entry.etag, md5.hexdigest())
         for kind, (said, found) in stated.items():
             if said and "-" not in said and said != found:

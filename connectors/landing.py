@@ -46,8 +46,8 @@ class Location(Protocol):
     def digest(self, entry: Entry) -> str:
         """Tell one content from another."""
 
-    def key_of(self, listed: str, keys: frozenset[str]) -> str | None:
-        """Find the key of a file as a manifest writes it, or None where it is missing."""
+    def key_of(self, listed: str, manifest: str, keys: frozenset[str]) -> str | None:
+        """Find the key of a file as the manifest at another key writes it, or None where it is missing."""
 
     def land(self, entry: Entry, folder: Path, on_bytes: OnBytes) -> Path:
         """Bring an object to this machine, under `folder` unless it is here already."""
@@ -160,19 +160,22 @@ class Folder:
         with jailed(self._root, entry.key).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def key_of(self, listed: str, keys: frozenset[str]) -> str | None:
-        """Find the longest tail of the listed key that is here: the folder stands for some prefix of the bucket.
+    def key_of(self, listed: str, manifest: str, keys: frozenset[str]) -> str | None:
+        """Find the longest tail of the listed key, under a folder that the manifest is under too.
 
-        The tail keeps the file's own folder, so that a file of the same name elsewhere is never taken for it.
+        The folder stands for some prefix of the bucket, or holds copies of several. A tail keeps the file's own folder,
+        so that a file of the same name elsewhere is never taken for it.
         """
-        key = listed.removeprefix("s3://")
-        check_key(key)
-        parts = key.split("/")
+        check_key(listed.removeprefix("s3://"))
+        parts = listed.removeprefix("s3://").split("/")
+        above = [*PurePosixPath(manifest).parents]
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
-            alone = start == len(parts) - 1
-            if tail in keys and not (alone and start and self._root.name != parts[start - 1]):
-                return tail
+            for folder in above:
+                key = (folder / tail).as_posix()
+                own = folder.name or self._root.name
+                if key in keys and (start < len(parts) - 1 or start == 0 or own == parts[start - 1]):
+                    return key
         return None
 
     def land(self, entry: Entry, folder: Path, on_bytes: OnBytes) -> Path:

@@ -113,6 +113,7 @@ class Connector(Protocol):
 # type in the configuration → module:class, imported only when a configuration names it.
 CONNECTORS: Final[Mapping[str, str]] = {
     "aws_cur": "connectors.aws_cur:AwsCur",
+    "focus": "connectors.focus:Focus",
 }
 
 

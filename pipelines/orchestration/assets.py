@@ -77,7 +77,11 @@ def _load(settings: Settings, name: str, wanted: set[str], progress: Progress) -
     ledger = Ledger.of(settings)
     source = settings.open(name, progress.on_bytes)
     loaded, refused = [], []
-    for version in changed_versions(ledger, source):
+    try:
+        versions = changed_versions(ledger, source)
+    except ApportionError as error:
+        versions, refused = [], [str(error)]
+    for version in versions:
         if f"{version.billing_period:%Y-%m}" not in wanted:
             continue
         progress.on_step(f"{name} {version.billing_period:%Y-%m}: loading")
@@ -112,7 +116,7 @@ def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
         name="facts",
     )
     def facts() -> Iterator[dg.MaterializeResult[Any]]:
-        with locked(settings, progress.on_step), warehouse(settings.home) as connection:
+        with locked(settings, progress.on_step), warehouse(settings) as connection:
             refresh_months(settings, connection, progress)
             for table in _FACTS:
                 rows = connection.sql(f"select count(*) from {table}").fetchall()[0][0]
@@ -160,7 +164,7 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     )
     def sql() -> Iterator[dg.MaterializeResult[Any]]:
         progress.on_step("building marts")
-        with locked(settings, progress.on_step), warehouse(settings.home) as connection:
+        with locked(settings, progress.on_step), warehouse(settings) as connection:
             ledger = Ledger.of(settings)
             refresh_reference(connection, ledger, settings, tagging_of(settings).rulebook)
             show_lines(connection, ledger)
@@ -183,7 +187,7 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     )
     def reports() -> dg.MaterializeResult[Any]:
         progress.on_step("checking and publishing")
-        with locked(settings, progress.on_step), warehouse(settings.home) as connection:
+        with locked(settings, progress.on_step), warehouse(settings) as connection:
             ledger = Ledger.of(settings)
             passed = check(connection)
             what = content(settings, ledger, tagging_of(settings))

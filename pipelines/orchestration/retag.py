@@ -36,7 +36,7 @@ def retag(
         chosen = [partition for (_, month), partition in current if period in {None, month}]
         if not chosen:
             raise ApportionError(f"The ledger has no month {period:%Y-%m}." if period else "The ledger is empty.")
-        with warehouse(settings.home) as connection:
+        with warehouse(settings) as connection:
             reporting = Reporting(settings.currency, settings.exchange_rates)
             months = MonthBuilder(ledger, connection, tagging_of(settings), reporting)
             for partition in chosen:

@@ -13,6 +13,7 @@ from typing import Final
 import duckdb
 import polars as pl
 
+from pipelines.settings import Settings
 from pipelines.warehouse.facts import digest
 from pipelines.warehouse.tables import TABLES, comment_statements, create_statement
 
@@ -51,32 +52,35 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
 
 
 @contextmanager
-def warehouse(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse for writing; one made by other code, or damaged, is thrown away: the ledger has everything."""
-    path = home / "warehouse.duckdb"
-    home.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not _is_ours(path):
+def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse for writing.
+
+    One that other code made, or for another reporting currency, or a damaged one is thrown away: the ledger has
+    everything.
+    """
+    path = settings.home / "warehouse.duckdb"
+    settings.home.mkdir(parents=True, exist_ok=True)
+    made_with = digest(
+        [TABLES, _BUILDS, settings.currency, [rate.model_dump_json() for rate in settings.exchange_rates]]
+    )
+    if path.exists() and not _is_made_with(path, made_with):
         path.unlink()
         path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
     with opened(path) as connection:
         if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
-            _create(connection)
+            _create(connection, made_with)
         yield connection
 
 
-def _is_ours(path: Path) -> bool:
+def _is_made_with(path: Path, made_with: str) -> bool:
     try:
         with opened(path) as connection:
-            return connection.sql("select digest from computed.made_with").fetchall() == [(_made_with(),)]
+            return connection.sql("select digest from computed.made_with").fetchall() == [(made_with,)]
     except duckdb.Error:
         return False
 
 
-def _made_with() -> str:
-    return digest([TABLES, _BUILDS])
-
-
-def _create(connection: duckdb.DuckDBPyConnection) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, made_with: str) -> None:
     connection.begin()
     for schema in _SCHEMAS:
         connection.execute(f"create schema if not exists {schema}")
@@ -84,7 +88,7 @@ def _create(connection: duckdb.DuckDBPyConnection) -> None:
         for statement in [create_statement(table), *comment_statements(table)]:
             connection.execute(statement)
     connection.execute(_BUILDS)
-    connection.execute("create table computed.made_with as select $digest as digest", {"digest": _made_with()})
+    connection.execute("create table computed.made_with as select $digest as digest", {"digest": made_with})
     connection.commit()
 
 

@@ -58,8 +58,10 @@ class Tagging:
 
     @property
     def digest(self) -> str:
-        """Digest of all of it, short enough for file names."""
-        return digest([self.rulebook.digest, self.dimensions.model_dump_json(), self.ai_scope.model_dump_json()])[:16]
+        """Digest of all of it and of what a key is, short enough for file names."""
+        return digest(
+            [KEY_COLUMNS, self.rulebook.digest, self.dimensions.model_dump_json(), self.ai_scope.model_dump_json()]
+        )[:16]
 
     def attribute(self, keys: pl.DataFrame, source: str) -> pl.DataFrame:
         """Say what each key is for, with the columns of `ATTRIBUTIONS`."""

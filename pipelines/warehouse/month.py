@@ -30,6 +30,10 @@ class Reason:
     why: str = "new bill or changed rules of an open month"
 
 
+class KeysChangedError(Exception):
+    """The lines have keys that no stored attribution is about."""
+
+
 @dataclass(frozen=True)
 class AttributionsId:
     """Identity of a month's attributions, as it stands in their file names."""
@@ -68,24 +72,13 @@ class MonthBuilder:
         stored_id, stored = self.ledger.current_attributions(*month)
         same_lines = AttributionsId.parse(stored_id).charges_id == partition.load_id
         if same_lines and not retag:
-            self._replace(partition, stored_id, self._aggregated(partition, stored))
+            try:
+                self._replace(partition, stored_id, self._aggregated(partition, stored))
+            except KeysChangedError:
+                # Newer code sees more in a line than the stored keys say: no stored attribution fits any more.
+                return self.refresh(partition, retag=True, reason=Reason(why="newer code tells keys apart differently"))
             return 0
-        if same_lines and relevant_of(stored) == self.tagging.relevant:
-            attributions = self.tagging.attribute(keys_of(stored), partition.source)
-            built = builds(self.connection).get(month)
-            in_warehouse = built and (built.charges_id, built.attributions_id) == (partition.load_id, stored_id)
-            if built and in_warehouse and _detailed(attributions) == _detailed(stored):
-                facts = MonthFacts(attributions, _stored_daily(self.connection, month), None, built.spelt)
-            else:
-                facts = self._aggregated(partition, attributions)
-        else:
-            facts = aggregate(
-                self.ledger.charges,
-                partition,
-                self.tagging.relevant,
-                lambda keys: self.tagging.attribute(keys, partition.source),
-                self.reporting,
-            )
+        facts = self._retagged(partition, stored_id, stored) if same_lines else self._tagged(partition)
         changed = _changed(stored, facts.attributions)
         new_id = str(AttributionsId(partition.load_id, self.tagging.digest))
         self.ledger.attributions.commit(
@@ -109,13 +102,38 @@ class MonthBuilder:
         build = Build(partition.load_id, attributions_id, facts.spelt)
         replace_month(self.connection, (partition.source, partition.billing_period), _frames(facts), build)
 
+    def _tagged(self, partition: Partition) -> MonthFacts:
+        """Tag and aggregate a month from its lines."""
+        return aggregate(
+            self.ledger.charges,
+            partition,
+            self.tagging.relevant,
+            lambda keys: self.tagging.attribute(keys, partition.source),
+            self.reporting,
+        )
+
+    def _retagged(self, partition: Partition, stored_id: str, stored: pl.DataFrame) -> MonthFacts:
+        """Tag the stored keys again, without reading the lines where that is enough."""
+        if relevant_of(stored) != self.tagging.relevant:
+            return self._tagged(partition)
+        attributions = self.tagging.attribute(keys_of(stored), partition.source)
+        built = builds(self.connection).get((partition.source, partition.billing_period))
+        in_warehouse = built and (built.charges_id, built.attributions_id) == (partition.load_id, stored_id)
+        if built and in_warehouse and _detailed(attributions) == _detailed(stored):
+            daily = _stored_daily(self.connection, (partition.source, partition.billing_period))
+            return MonthFacts(attributions, daily, None, built.spelt)
+        try:
+            return self._aggregated(partition, attributions)
+        except KeysChangedError:
+            return self._tagged(partition)
+
     def _aggregated(self, partition: Partition, attributions: pl.DataFrame) -> MonthFacts:
         """Aggregate a month by attributions that exist already."""
 
         def look_up(keys: pl.DataFrame) -> pl.DataFrame:
             known = attributions.join(keys.select("key_id"), on="key_id", how="semi")
             if known.height != keys.height:
-                raise RuntimeError(f"{partition.source} {partition.billing_period}: keys without an attribution")
+                raise KeysChangedError
             return known
 
         return aggregate(self.ledger.charges, partition, relevant_of(attributions), look_up, self.reporting)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import duckdb
 
 from pipelines.warehouse.database import opened
-
-if TYPE_CHECKING:
-    import duckdb
 
 LINK: Final = "reports.duckdb"
 _NUMBERED: Final = re.compile(r"reports-(\d+)\.duckdb")
@@ -59,11 +58,14 @@ def publish(home: Path, connection: duckdb.DuckDBPyConnection, *, content: str, 
 
 
 def published(home: Path) -> str:
-    """Give the digest of what is published; empty where nothing is."""
+    """Give the digest of what is published; empty where nothing is, or nothing this code can read."""
     if not (home / LINK).exists():
         return ""
-    with opened((home / LINK).resolve(), read_only=True) as connection:
-        return str(connection.sql("select content from reference.publication").fetchall()[0][0])
+    try:
+        with opened((home / LINK).resolve(), read_only=True) as connection:
+            return str(connection.sql("select content from reference.publication").fetchall()[0][0])
+    except duckdb.Error:
+        return ""
 
 
 def _sync(path: Path) -> None:

@@ -31,12 +31,15 @@ _KEY: Final = {
     "line_item_type": ("varchar", "Native kind of line."),
     "service_name": ("varchar", "Product name for people."),
     "service_code": ("varchar", "Product code for rules."),
+    "service_category": ("varchar", "FOCUS: for example AI and Machine Learning; null where the bill has none."),
+    "service_subcategory": ("varchar", "FOCUS: for example Generative AI; null where the bill has none."),
     "usage_type": ("varchar", "Native usage type or SKU text."),
     "operation": ("varchar", "Native operation."),
     "instance_type": ("varchar", "Machine shape."),
     "resource_name": ("varchar", "Name a person chose where the id carries one."),
     "pricing_category": ("varchar", "FOCUS: Standard, Dynamic, Committed or Other."),
     "pricing_unit": ("varchar", "Unit of the quantity as the bill writes it."),
+    "commitment_discount_status": ("varchar", "FOCUS: Used or Unused."),
     "capacity_reservation_status": ("varchar", "FOCUS: Used or Unused."),
 }
 _TAGGED: Final = {

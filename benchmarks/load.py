@@ -1,0 +1,233 @@
+"""Measure what it costs to load a bill, as a ratio to a bare rewrite of the same columns in the same run.
+
+    .venv/bin/python benchmarks/load.py                 # 1M and 10M lines, about six minutes on two cores
+    .venv/bin/python benchmarks/load.py --lines 1000000 # only these; RESULTS.md is left alone
+
+Each measurement is a process of its own, so that peak memory is its own; imports are outside the clock. The floor reads
+the columns that the connector reads, with polars' own streaming engine, and writes them with its default compression.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import bill
+import polars as pl
+
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+SIZES: Final = (1_000_000, 10_000_000)
+REPEATS: Final = 3
+BARS: Final = {"load ÷ floor": 1.6, "peak of load, GB": 2.5, "unchanged run, s": 3.0}
+CONFIG: Final = "home: home\nsources: [{{ name: aws, type: aws_cur, location: {bills} }}]\n"
+
+
+def main() -> int:
+    """Run from the command line; exit 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--lines", type=int, action="append", help="lines of the bill (default: 1M, then 10M)")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="the least of so many runs counts")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "apportion-bench")
+    parser.add_argument("--measure", choices=sorted(MEASURES), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.measure:
+        print(json.dumps(MEASURES[chosen.measure](chosen.folder)))
+        return 0
+    rows = [measured(chosen.folder / str(lines), lines, chosen.repeats) for lines in chosen.lines or SIZES]
+    report = written(rows)
+    print(report)
+    if not chosen.lines:
+        RESULTS.write_text(report, encoding="utf-8")
+    return int(any(missed(row) for row in rows))
+
+
+def measured(folder: Path, lines: int, repeats: int) -> dict[str, Any]:
+    """Measure one size; floor and load take turns, so that a slow minute of the machine slows both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bills = bill.write_bill(folder / "bills", lines)
+    (folder / "apportion.yaml").write_text(CONFIG.format(bills=bills), encoding="utf-8")
+    keys = pl.scan_parquet(_files(folder)).select(pl.struct(bill.key_columns()).n_unique()).collect().item()
+    floors, loads = [], []
+    for _ in range(repeats):
+        floors.append(_process("floor", folder))
+        loads.append(_process("load", folder))
+    first, _ = _apportion_run(folder)
+    unchanged = min(_apportion_run(folder) for _ in range(repeats))
+    floor, load = (min(runs, key=lambda run: run["seconds"]) for runs in (floors, loads))
+    return {
+        "lines": lines,
+        "keys": keys,
+        "bill_bytes": sum(file.stat().st_size for file in _files(folder)),
+        "floor": floor,
+        "load": load,
+        "load_peak": max(run["peak"] for run in loads),
+        "tables": min(run["tables_seconds"] for run in loads),
+        "tables_peak": max(run["tables_peak"] for run in loads),
+        "first_run": first,
+        "unchanged": unchanged[0],
+        "imports_dagster": unchanged[1],
+    }
+
+
+def missed(row: dict[str, Any]) -> list[str]:
+    """Name the bars a size does not meet."""
+    found = {
+        "load ÷ floor": row["load"]["seconds"] / row["floor"]["seconds"],
+        "peak of load, GB": row["load_peak"] / 1e9,
+        "unchanged run, s": row["unchanged"],
+    }
+    late = ["Dagster in an unchanged run"] if row["imports_dagster"] else []
+    return [name for name, bar in BARS.items() if found[name] > bar] + late
+
+
+def written(rows: list[dict[str, Any]]) -> str:
+    """Write the results for people."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    lines = [
+        "# Results of `make bench`",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, polars {pl.__version__}. Written by `benchmarks/load.py`; README.md says "
+        "what is measured.",
+        "",
+        "| | " + " | ".join(f"{row['lines']:,} lines" for row in rows) + " | bar |",
+        "|---|" + "---:|" * (len(rows) + 1),
+    ]
+    figures: list[tuple[str, Any, str]] = [
+        ("distinct keys", lambda row: f"{row['keys']:,}", "≥ 20,000"),
+        ("bill, Parquet", lambda row: f"{row['bill_bytes'] / 1e6:,.0f} MB", ""),
+        ("floor: rewrite of the columns read", lambda row: f"{row['floor']['seconds']:.2f} s", ""),
+        ("load: fetch, totals, read, write, verify, commit", lambda row: f"{row['load']['seconds']:.2f} s", ""),
+        ("**load ÷ floor**", lambda row: f"**{row['load']['seconds'] / row['floor']['seconds']:.2f}**", "≤ 1.6"),
+        ("lines loaded a second", lambda row: f"{row['lines'] / row['load']['seconds']:,.0f}", ""),
+        ("peak memory of the floor", lambda row: f"{row['floor']['peak'] / 1e9:.2f} GB", ""),
+        ("**peak memory of the load**", lambda row: f"**{row['load_peak'] / 1e9:.2f} GB**", "≤ 2.5 GB"),
+        ("tagging, daily rows and GPU-hours", lambda row: f"{row['tables']:.2f} s", ""),
+        ("peak memory of load and tables", lambda row: f"{row['tables_peak'] / 1e9:.2f} GB", ""),
+        ("bytes, floor", lambda row: f"{row['floor']['bytes'] / 1e6:,.0f} MB", ""),
+        ("bytes, ledger", lambda row: f"{row['load']['bytes'] / 1e6:,.0f} MB", ""),
+        ("daily rows", lambda row: f"{row['load']['daily_rows']:,}", ""),
+        ("first `apportion run`, all of it", lambda row: f"{row['first_run']:.1f} s", ""),
+        ("**unchanged `apportion run`**", lambda row: f"**{row['unchanged']:.2f} s**", "≤ 3 s, no Dagster"),
+    ]
+    lines += [f"| {name} | {' | '.join(figure(row) for row in rows)} | {bar} |" for name, figure, bar in figures]
+    faults = [f"{row['lines']:,} lines: {', '.join(missed(row))}" for row in rows if missed(row)]
+    lines += ["", f"Missed: {'; '.join(faults)}." if faults else "Every bar is met.", ""]
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    names = [line.partition(":")[2].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted((folder / "bills").rglob("*.parquet"))
+
+
+def _process(measure: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--measure", measure, "--folder", str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def _apportion_run(folder: Path) -> tuple[float, bool]:
+    """Time the command as people start it; tell whether it imported Dagster."""
+    command = [sys.executable, "-X", "importtime", "-m", "pipelines.cli.app"]
+    code = "import sys; from pipelines.cli.app import main; sys.argv = ['apportion', *sys.argv[1:]]; main()"
+    command = [sys.executable, "-X", "importtime", "-c", code, "run", "--config", str(folder / "apportion.yaml")]
+    start = time.perf_counter()
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return time.perf_counter() - start, "| dagster" in done.stderr
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def floor(folder: Path) -> dict[str, Any]:
+    """Rewrite the columns the connector reads, and nothing else."""
+    target = folder / "floor.parquet"
+    columns = columns_read(_files(folder)[0])
+    start = time.perf_counter()
+    pl.scan_parquet(_files(folder)).select(columns).sink_parquet(target)
+    seconds = time.perf_counter() - start
+    size = target.stat().st_size
+    target.unlink()
+    return {"seconds": seconds, "peak": _peak(), "bytes": size}
+
+
+def columns_read(path: Path) -> list[str]:
+    """Find the columns without which the connector's frame cannot be made."""
+    from connectors import aws_charges, tabular
+    from connectors.aws_columns import AwsColumns
+
+    schema = tabular.native_schema(path, path.name)
+    columns = AwsColumns(schema, path.name, tabular.filled_columns(path, path.name))
+
+    def needed(column: str) -> bool:
+        try:
+            aws_charges.charges(tabular.scan(path).drop(column), columns, net=True).collect_schema()
+        except pl.exceptions.ColumnNotFoundError:
+            return True
+        return False
+
+    return [column for column in schema if needed(column)]
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Load the bill into an empty ledger, then tag it and make its daily rows and GPU-hours."""
+    from pipelines.ledger.load import load as load_version
+    from pipelines.ledger.tables import Ledger
+    from pipelines.orchestration.plan import tagging_of
+    from pipelines.settings import Settings
+    from pipelines.warehouse.database import warehouse
+    from pipelines.warehouse.facts import Reporting
+    from pipelines.warehouse.month import MonthBuilder, Reason
+
+    shutil.rmtree(folder / "home", ignore_errors=True)
+    settings = Settings.load(folder / "apportion.yaml")
+    start = time.perf_counter()
+    ledger = Ledger.of(settings)
+    source = settings.open("aws")
+    for version in source.versions():
+        load_version(ledger, source, version)
+    seconds, peak = time.perf_counter() - start, _peak()
+    with warehouse(settings.home) as connection:
+        months = MonthBuilder(ledger, connection, tagging_of(settings), Reporting(settings.currency, []))
+        for partition in ledger.charges.partitions().values():
+            months.refresh(partition, retag=True, reason=Reason())
+        daily = connection.sql("select count(*) from ledger.charges_daily").fetchall()[0][0]
+    tables = time.perf_counter() - start - seconds
+    written_bytes = sum(path.stat().st_size for path in (settings.home / "ledger" / "charges").rglob("*.parquet"))
+    shutil.rmtree(folder / "home")
+    return {
+        "seconds": seconds,
+        "peak": peak,
+        "bytes": written_bytes,
+        "tables_seconds": tables,
+        "tables_peak": _peak(),
+        "daily_rows": daily,
+    }
+
+
+MEASURES: Final = {"floor": floor, "load": load}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Check the cells of a native file and sum its columns, from the native bytes and not through the charges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from connectors import tabular
+from models.errors import BadInput
+from models.money import EXACT
+
+# Sums keep 22 decimals of 38 digits.
+LARGEST: Final = 1e15
+SHOWN: Final = 80
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition that no row may meet; `header` is the native column it is about."""
+
+    header: str
+    bad: pl.Expr
+    problem: str
+    fix: str
+
+
+def summed(
+    path: Path, name: str, headers: Sequence[str], sums: Mapping[str, pl.Expr], checks: Sequence[Check]
+) -> dict[str, Any]:
+    """Sum a file piece by piece, and check every row on the way.
+
+    Raises:
+        BadInput: a row meets a check; names file, row, column and value.
+    """
+    total: dict[str, Any] = {}
+    counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
+    for before, piece in tabular.pieces(path, name, headers):
+        with tabular.readable(name):
+            found = piece.select(**sums, **counts).collect(engine="streaming").row(0, named=True)
+        for number, check in enumerate(checks):
+            if found.pop(f"bad {number}"):
+                _complain(name, check, before, piece)
+        for column, value in found.items():
+            total[column] = total.get(column, 0) + (value or 0)
+    return total
+
+
+def no_number(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Tell the cells that are neither null nor an amount of money."""
+    if dtype.is_float():
+        return ~(amount.is_finite() & (amount.abs() < LARGEST))
+    return amount.is_not_null() & amount.cast(pl.String).cast(EXACT, strict=False).is_null()
+
+
+def _complain(name: str, check: Check, before: int, piece: pl.LazyFrame) -> None:
+    shown = pl.col(check.header) if check.header in piece.collect_schema() else pl.lit("absent")
+    rows = (
+        piece.with_row_index("row", offset=before + 1)
+        .filter(check.bad.fill_null(value=False))
+        .select("row", shown.alias("cell"))
+        .head(1)
+    )
+    row, cell = rows.collect().row(0)
+    text = repr(cell if cell is None else str(cell))
+    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    raise BadInput(name, f"{short} {check.problem}", check.fix, f"row {row}, column {check.header}")

@@ -1,0 +1,136 @@
+"""FOCUS bills of any provider, versions 1.0 to 1.4: AWS's own FOCUS exports, and plain files, as charges."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from connectors import checking, focus_charges, tabular
+from connectors.checking import Check
+from connectors.delivered import DeliveredFiles, DeliveryOptions
+from connectors.focus_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
+from connectors.source import Landed, Totals
+from models.errors import BadInput
+from models.facts import Fact
+from models.money import EXACT, quantize
+
+NATIVE: Final = {"billed_cost": "BilledCost", "effective_cost": "EffectiveCost", "list_cost": "ListCost"}
+MAPS: Final = ("Tags", "x_CostCategories", "SkuPriceDetails")
+BLANK: Final = ("BilledCost", "EffectiveCost", "BillingAccountId", "BillingCurrency", "ChargeCategory")
+ASK: Final = "Export the file again; if the cell is the same, report it to whoever makes the export"
+EMPTY: Final = "Wait for the first full delivery of the month"
+
+
+class Focus(DeliveredFiles):
+    """Read FOCUS bills; a file that no manifest lists may hold several months, each a version of its own."""
+
+    Options = DeliveryOptions
+
+    def periods_in(self, path: Path, name: str) -> Collection[date]:
+        """Read the months that a file without a manifest bills.
+
+        Raises:
+            BadInput: the file does not say, or has no line.
+        """
+        bill = _bill(path, name)
+        bill.require()
+        with tabular.readable(name):
+            months = tabular.scan(path).select(bill.month().unique()).collect(engine="streaming").to_series()
+        if months.is_empty():
+            raise BadInput(name, "the export has no lines", EMPTY)
+        if months.null_count():
+            _tally(path, bill, [_no_instant(bill, "BillingPeriodStart")], {})
+        return sorted(months.drop_nulls())
+
+    def totals(self, landed: Landed) -> Totals:
+        """Check every cell `read` needs and sum the native cost columns.
+
+        Raises:
+            BadInput: a column is missing, a cell cannot be read, or there are no lines at all.
+        """
+        period = landed.version.billing_period
+        listed = self.delivery(landed.version).manifest is not None
+        sums: dict[str, Any] = {}
+        for path, bill in _bills(landed):
+            bill.require()
+            for name, value in _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)):
+                sums[name] = sums.get(name, 0) + value
+        if not sums["lines"]:
+            raise BadInput(landed.version.files[0].name, "the export has no lines", EMPTY)
+        return Totals(
+            lines=sums["lines"],
+            split_lines=0,
+            quantized={name: Decimal(sums[name]) for name in NATIVE if name in sums},
+            exact={name: Decimal(sums[f"exact {name}"]) for name in NATIVE if name in sums},
+            is_final=not sums["open"],
+        )
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        """Give one lazy frame of charges per native file."""
+        period = landed.version.billing_period
+        frames = [focus_charges.charges(tabular.scan(path), bill, period) for path, bill in _bills(landed)]
+        return {Fact.CHARGES: frames}
+
+
+def _bill(path: Path, name: str) -> FocusColumns:
+    return FocusColumns(tabular.native_schema(path, name), name, tabular.filled_columns(path, name))
+
+
+def _bills(landed: Landed) -> list[tuple[Path, FocusColumns]]:
+    files = zip(landed.version.files, landed.paths, strict=True)
+    return [(path, _bill(path, file.name)) for file, path in files]
+
+
+def _tally(
+    path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Mapping[str, pl.Expr]
+) -> Iterator[tuple[str, Any]]:
+    columns = (*REQUIRED, *PROVIDERS, *AMOUNTS, *INSTANTS, *MAPS, "InvoiceId")
+    yield from checking.summed(path, bill.name, bill.headers(dict.fromkeys(columns)), sums, checks).items()
+
+
+def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:
+    """Sum the month's own lines; the invoice id came with 1.2, and without it nothing says that a bill is final."""
+    own = (bill.month() == pl.lit(period)).fill_null(value=False)
+    sums = {"lines": own.sum(), "open": (own & bill.text("InvoiceId").is_null()).sum()}
+    for name, column in NATIVE.items():
+        if bill.has(column):
+            amount = pl.when(own).then(bill.cell(column))
+            sums[name] = quantize(amount).sum()
+            sums[f"exact {name}"] = amount.cast(pl.String).cast(EXACT, strict=False).sum()
+    return sums
+
+
+def _checks(bill: FocusColumns, period: date | None) -> list[Check]:
+    checks = [_no_instant(bill, column) for column in INSTANTS]
+    for column in BLANK:
+        checks.append(Check(bill.header(column), bill.text(column).is_null(), "is blank", ASK))
+    provider = next(column for column in PROVIDERS if bill.stands(column))
+    checks.append(Check(bill.header(provider), bill.text(*PROVIDERS).is_null(), "is blank", ASK))
+    for column in AMOUNTS:
+        if bill.has(column):
+            bad = checking.no_number(bill.cell(column), bill.dtype(column))
+            checks.append(Check(bill.header(column), bad, "is no amount", ASK))
+    kind = focus_charges.word(bill, "charge_category")
+    problem = f"is none of {', '.join(focus_charges.CHARGE_CATEGORIES)}"
+    checks.append(Check(bill.header("ChargeCategory"), ~kind.is_in(focus_charges.CHARGE_CATEGORIES), problem, ASK))
+    for column in MAPS:
+        if (bad_map := bill.no_tags(column)) is not None:
+            fix = "Write each cell as one JSON object of texts and numbers"
+            checks.append(Check(bill.header(column), bad_map, "is no flat JSON object", fix))
+    if period is not None:
+        other = bill.month() != pl.lit(period)
+        problem = f"is not of {period:%Y-%m}, as the manifest says"
+        checks.append(Check(bill.header("BillingPeriodStart"), other, problem, ASK))
+    return checks
+
+
+def _no_instant(bill: FocusColumns, column: str) -> Check:
+    bad = bill.instant(column).is_null()
+    if bill.dtype(column) == pl.String:
+        bad |= ~bill.cell(column).str.contains(INSTANT_TEXT).fill_null(value=False)
+    return Check(bill.header(column), bad, "is no date and time", ASK)
