@@ -21,10 +21,10 @@ UNUSED_FEES: Final = ("RIFee", "SavingsPlanRecurringFee")
 # `BoxUsage:p5.48xlarge`, `USE1-Train:ml.p4d.24xlarge`, `Studio:JupyterLab-ml.g6.24xlarge`, and SageMaker's own column,
 # which says `ml.p4d.24xlarge-Training`. A family has a digit and sizes are spelt out, so that
 # `mistral.mistral-large` is no machine.
-SHAPE: Final = (
-    r"(?:^|[:/-])(?:[a-z]+\.)?"
-    r"((?:u-\d|[a-z]+\d)[a-z0-9]*(?:-[a-z0-9]+)?\.(?:nano|micro|small|medium|large|\d*xlarge|metal(?:-\d+xl)?))"
+FAMILY_AND_SIZE: Final = (
+    r"(?:u-\d|[a-z]+\d)[a-z0-9]*(?:-[a-z0-9]+)?\.(?:nano|micro|small|medium|large|\d*xlarge|metal(?:-\d+xl)?)"
 )
+SHAPE: Final = rf"(?:^|[:/-])(?:[a-z]+\.)?({FAMILY_AND_SIZE})"
 # The name in an ARN that a person chose. The SageMaker SDK appends a timestamp to a job's: cut off, or every run would
 # be a key of its own. A pod's name changes with every restart, so a pod goes by its cluster.
 NAMED: Final = (
@@ -109,7 +109,7 @@ def _what(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         "usage_type": usage_type,
         "operation": bill.text("line_item_operation"),
         "sku_id": _text(bill, "product_sku"),
-        "instance_type": bill.text("product_instance_type", "line_item_usage_type").str.extract(SHAPE),
+        "instance_type": _machine(bill),
         "pricing_category": pl.when(kind.is_in(COVERED))
         .then(pl.lit("Committed"))
         .when((kind == "Usage") & usage_type.str.contains("Spot|TrSpt"))
@@ -118,6 +118,14 @@ def _what(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         .then(pl.lit("Standard")),
         "pricing_unit": _text(bill, "pricing_unit"),
     }
+
+
+def _machine(bill: AwsColumns) -> pl.Expr:
+    """Find the machine's shape; most lines of EC2 say it plainly, and searching all costs twice as much."""
+    said = bill.text("product_instance_type")
+    plain = said.str.contains(f"^{FAMILY_AND_SIZE}$").fill_null(value=False)
+    text = pl.when(~plain).then(pl.coalesce(said, bill.text("line_item_usage_type")))
+    return pl.when(plain).then(said).otherwise(text.str.extract(SHAPE))
 
 
 def is_marketplace(bill: AwsColumns) -> pl.Expr:

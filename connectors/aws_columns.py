@@ -19,6 +19,8 @@ from models.facts import INSTANT, TAGS
 
 # Maps of CUR 2.0, and how a legacy CSV starts the columns that stand for them (`tags` has none).
 TAG_GROUPS: Final = {"resource_tags": "resourceTags/", "cost_category": "costCategory/", "tags": "tags/"}
+# What CUR 2.0 says in the map `product` only.
+IN_PRODUCT: Final = ("product_product_name", "product_region")
 # What split cost allocation appends: rows that repeat the cost of an EC2 instance, one per pod or task.
 SPLIT_OPERATIONS: Final = ("EKSPod-EC2", "ECSTask-EC2")
 REQUIRED: Final = (
@@ -173,7 +175,7 @@ class AwsColumns:
 
     def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType] | None:
         header, key = self._headers.get(column), ""
-        if header is None and column.startswith("product_") and "product" in self._headers:
+        if header is None and column in IN_PRODUCT and "product" in self._headers:
             header, key = self._headers["product"], column.removeprefix("product_")
         if header is None or (header not in self._filled and column not in REQUIRED):
             return None

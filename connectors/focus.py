@@ -107,8 +107,7 @@ def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:
 
 def _checks(bill: FocusColumns, period: date | None) -> list[Check]:
     checks = [_no_instant(bill, column) for column in INSTANTS]
-    for column in BLANK:
-        checks.append(Check(bill.header(column), bill.text(column).is_null(), "is blank", ASK))
+    checks += [Check(bill.header(column), bill.text(column).is_null(), "is blank", ASK) for column in BLANK]
     provider = next(column for column in PROVIDERS if bill.stands(column))
     checks.append(Check(bill.header(provider), bill.text(*PROVIDERS).is_null(), "is blank", ASK))
     for column in AMOUNTS:

@@ -11,24 +11,22 @@ import polars as pl
 from connectors.aws_charges import NAMED, SHAPE, STAMP
 from connectors.focus_columns import PROVIDERS, FocusColumns
 from connectors.tabular import ROW
+from models import focus
 from models.facts import CHARGES, declared
 from models.money import quantize
 
-CHARGE_CATEGORIES: Final = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
-# Our column → where FOCUS has it, and its closed list of words: writers differ in case (`Usage-based`).
-WORDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "charge_category": ("ChargeCategory", CHARGE_CATEGORIES),
-    "charge_class": ("ChargeClass", ("Correction",)),
-    "charge_frequency": ("ChargeFrequency", ("One-Time", "Recurring", "Usage-Based")),
-    "pricing_category": ("PricingCategory", ("Standard", "Dynamic", "Committed", "Other")),
-    "commitment_discount_category": ("CommitmentDiscountCategory", ("Spend", "Usage")),
-    "commitment_discount_status": ("CommitmentDiscountStatus", ("Used", "Unused")),
-    "capacity_reservation_status": ("CapacityReservationStatus", ("Used", "Unused")),
-    "service_category": (
-        "ServiceCategory",
-        ("AI and Machine Learning", "Compute", "Databases", "Networking", "Other", "Storage"),
-    ),
+# Our column → the FOCUS column whose words are a closed list: writers differ in case (`Usage-based`).
+WORDS: Final = {
+    "charge_category": "ChargeCategory",
+    "charge_class": "ChargeClass",
+    "charge_frequency": "ChargeFrequency",
+    "pricing_category": "PricingCategory",
+    "commitment_discount_category": "CommitmentDiscountCategory",
+    "commitment_discount_status": "CommitmentDiscountStatus",
+    "capacity_reservation_status": "CapacityReservationStatus",
+    "service_category": "ServiceCategory",
 }
+CHARGE_CATEGORIES: Final = focus.columns("1.4")["ChargeCategory"].allowed
 # Our column → FOCUS columns, or their `x_` forms, the first that is filled.
 TEXTS: Final[dict[str, tuple[str, ...]]] = {
     "provider_name": PROVIDERS,
@@ -115,9 +113,8 @@ def charges(frame: pl.LazyFrame, bill: FocusColumns, period: date) -> pl.LazyFra
 
 def word(bill: FocusColumns, name: str) -> pl.Expr:
     """Give a column of closed words in FOCUS's own case; an unknown word stays as it is."""
-    column, words = WORDS[name]
-    text = bill.text(column)
-    known = {one.lower(): one for one in words}
+    text = bill.text(WORDS[name])
+    known = {one.lower(): one for one in focus.columns("1.4")[WORDS[name]].allowed}
     folded = text.str.strip_chars().str.to_lowercase()
     return pl.coalesce(folded.replace_strict(known, default=None, return_dtype=pl.String), text)
 
@@ -128,7 +125,7 @@ def _texts(bill: FocusColumns) -> dict[str, pl.Expr | None]:
 
 
 def _words(bill: FocusColumns) -> dict[str, pl.Expr | None]:
-    return {name: word(bill, name) for name, (column, _) in WORDS.items() if bill.has(column)}
+    return {name: word(bill, name) for name, column in WORDS.items() if bill.has(column)}
 
 
 def _when_and_where(bill: FocusColumns) -> dict[str, pl.Expr | None]:

@@ -17,9 +17,11 @@ import polars as pl
 from models.money import MONEY
 
 VERSIONS: Final = ("1.0", "1.1", "1.2", "1.3", "1.4")
-# Prices are rounded to twelve decimals, so price × quantity misses the cost by up to half of one per unit.
+# Prices are rounded to twelve decimals, so price × quantity misses the cost by up to half of one per unit. Providers
+# round costs too: to ten or eleven decimals, and to about seven digits.
 PRICE_ERROR: Final = 1e-12
 COST_ERROR: Final = 1e-9
+SHARE_ERROR: Final = 1e-6
 VIOLATIONS: Final = {"row": pl.UInt32, "column": pl.String, "rule": pl.String, "value": pl.String}
 
 
@@ -215,7 +217,6 @@ def _pairs() -> Iterator[Violation]:
         "CommitmentDiscountCategory": "CommitmentDiscountId",
         "CommitmentDiscountType": "CommitmentDiscountId",
         "RegionName": "RegionId",
-        "ResourceType": "ResourceId",
         "SubAccountType": "SubAccountId",
         "AllocatedMethodId": "AllocatedResourceId",
     }
@@ -223,13 +224,16 @@ def _pairs() -> Iterator[Violation]:
         **together,
         "CommitmentDiscountName": "CommitmentDiscountId",
         "CommitmentDiscountQuantity": "CommitmentDiscountId",
-        "ResourceName": "ResourceId",
         "SubAccountName": "SubAccountId",
         "SkuMeter": "SkuId",
         "SkuPriceDetails": "SkuPriceId",
         "AllocatedResourceName": "AllocatedResourceId",
         "AllocatedMethodDetails": "AllocatedMethodId",
     }
+    resource, needs = pl.coalesce("ResourceId", "ResourceName"), ("ResourceType", "ResourceId", "ResourceName")
+    kind = pl.col("ResourceType")
+    yield Violation(needs[0], "must not be null beside a resource", kind.is_null() & resource.is_not_null(), needs)
+    yield Violation(needs[0], "must be null without a resource", kind.is_not_null() & resource.is_null(), needs)
     for name, other in together.items():
         missing = pl.col(name).is_null() & pl.col(other).is_not_null()
         yield Violation(name, f"must not be null beside {other}", missing, (name, other))
@@ -243,7 +247,7 @@ def _amounts(priced: pl.Expr) -> Iterator[Violation]:
     quantity = pl.col("PricingQuantity").cast(pl.Float64)
     for kind in ("List", "Contracted"):
         price, cost = pl.col(f"{kind}UnitPrice").cast(pl.Float64), pl.col(f"{kind}Cost").cast(pl.Float64)
-        tolerance = quantity.abs() * PRICE_ERROR + cost.abs() * COST_ERROR + PRICE_ERROR
+        tolerance = quantity.abs() * PRICE_ERROR + cost.abs() * SHARE_ERROR + COST_ERROR
         off = (price * quantity - cost).abs() > tolerance
         needs = (f"{kind}Cost", f"{kind}UnitPrice", "PricingQuantity", "ChargeCategory", "ChargeClass")
         yield Violation(f"{kind}Cost", f"must be {kind}UnitPrice × PricingQuantity", priced & off, needs)

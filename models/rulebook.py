@@ -16,6 +16,7 @@ import polars as pl
 import yaml
 from pydantic import ValidationError
 
+from models.accelerator_names import with_named_accelerator
 from models.accelerators import Shape, catalogue, with_accelerator
 from models.conditions import AI_SCOPE, All, Test, compiled, leaves_of
 from models.errors import BadSettings
@@ -25,7 +26,12 @@ from models.rules import FACTS, Rule
 
 # First match wins, so the order is the argument: money nobody owns, what the SKU says, what a tag says where the SKU
 # does not, what names suggest, and what is left.
-OUR_FILES: Final = ("shared", "sagemaker", "bedrock", "ec2", "storage", "tags", "names", "last")
+OUR_FILES: Final = (
+    *("shared", "gcp_shared"),
+    *("sagemaker", "bedrock", "ec2", "gcp_vertex", "focus"),
+    *("storage", "tags", "gcp_labels"),
+    *("names", "last"),
+)
 FOLDER: Final = Path(__file__).with_name("rules")
 
 _SHORT: Final = 1000  # Keys; below this, finding the distinct values costs more than it saves.
@@ -98,7 +104,8 @@ class Rulebook:
         found = set(keys.columns)
         columns = {name: (pl.col(name) if name in found else pl.lit(None)).cast(kind) for name, kind in schema.items()}
         comparable = {name: _comparable(column) if ":" in name else column for name, column in columns.items()}
-        return with_accelerator(keys.select(in_scope.alias(AI_SCOPE), **comparable), self.shapes)
+        prepared = keys.select(in_scope.alias(AI_SCOPE), **comparable)
+        return with_named_accelerator(with_accelerator(prepared, self.shapes))
 
     def matched(self, prepared: pl.DataFrame) -> pl.DataFrame:
         """Give one Boolean column per rule, named by its place: whether it matches each prepared key.

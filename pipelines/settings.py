@@ -115,7 +115,7 @@ class Settings(BaseSettings):
                 f"{path}: there is no such file. Write one (see README) or name one with --config."
             ) from None
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise BadSettings(f"{path}: cannot be read as YAML: {error}") from None
+            raise BadSettings(f"{path}: cannot be read as YAML: {_fault(error)}") from None
         if raw is not None and not isinstance(raw, dict):
             raise BadSettings(f"{path}: expected fields such as `sources:`, found a {type(raw).__name__}.")
         try:
@@ -172,6 +172,13 @@ class Settings(BaseSettings):
                 raise BadSettings(f"rules: nothing matches {pattern}. Correct the pattern or remove it.")
             files += found
         return files
+
+
+def _fault(error: Exception) -> str:
+    # PyYAML quotes the line it stumbles over, and that line may hold a secret.
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error)
 
 
 def _expand(value: Any, path: Path) -> Any:

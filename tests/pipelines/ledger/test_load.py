@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.source import Landed, SourceVersion, Totals
+from models.errors import Refused
+from models.facts import Fact
+from models.money import MONEY
+from pipelines.ledger.load import load, reconcile
+from pipelines.ledger.tables import Ledger
+
+JULY = date(2026, 7, 1)
+
+
+def totals(lines: int = 2, billed: str = "3.5") -> Totals:
+    amount = {"billed_cost": Decimal(billed)}
+    return Totals(lines=lines, split_lines=0, quantized=amount, exact=amount, is_final=True)
+
+
+class Bill:
+    """A source of two lines of 1.25 and 2.25; what it says its files sum to is up to the test."""
+
+    name = "aws"
+
+    def __init__(self, said: Totals, fingerprint: str = "first") -> None:
+        self._said = said
+        self._version = SourceVersion(JULY, fingerprint, [])
+
+    def versions(self) -> Sequence[SourceVersion]:
+        return [self._version]
+
+    def fetch(self, version: SourceVersion) -> Landed:
+        return Landed(version, [])
+
+    def totals(self, landed: Landed) -> Totals:
+        assert landed.version is self._version
+        return self._said
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        assert landed.version is self._version
+        start = datetime(2026, 7, 1, tzinfo=UTC)
+        texts = {"source_file": "a", "provider_name": "AWS", "billing_account_id": "1", "billing_currency": "USD"}
+        frame = pl.LazyFrame({"source_row": [1, 2], "billed_cost": ["1.25", "2.25"]}).with_columns(
+            pl.col("billed_cost").cast(MONEY),
+            usage_period=pl.lit(JULY),
+            charge_category=pl.lit("Usage"),
+            charge_period_start=pl.lit(start),
+            charge_period_end=pl.lit(start),
+            effective_cost=pl.lit(0).cast(MONEY),
+            net_cost=pl.lit(0).cast(MONEY),
+            **{name: pl.lit(text) for name, text in texts.items()},
+        )
+        return {Fact.CHARGES: [frame]}
+
+
+def test_a_load_is_recorded_with_what_it_read_and_kept(tmp_path: Path) -> None:
+    ledger, bill = Ledger(str(tmp_path)), Bill(totals())
+    done = load(ledger, bill, bill.versions()[0])
+    assert (done.lines, done.billed_cost, done.is_final) == (2, Decimal("3.5"), True)
+    (record,) = ledger.current_loads().rows(named=True)
+    assert record["load_id"] == ledger.charges.partitions()["aws", JULY].load_id == done.load_id
+    assert (record["lines_read"], record["lines_loaded"], record["billing_currency"]) == (2, 2, "USD")
+    assert record["billed_cost_read"] == record["billed_cost_loaded"] == Decimal("3.5")
+    assert (record["quantization_residual"], record["fingerprint"]) == (0, "first")
+
+
+@pytest.mark.parametrize(
+    ("said", "figures"),
+    [
+        (totals(lines=3), "lines: read 3, written 2"),
+        (totals(billed="3.510000000000"), "billed_cost: read 3.510000000000, written 3.500000000000"),
+        (totals(billed="3.500000000001"), "billed_cost: read 3.500000000001, written 3.500000000000"),
+    ],
+    ids=["a line", "a cent", "the last digit"],
+)
+def test_a_load_that_loses_anything_is_refused_with_figures_and_changes_nothing(
+    tmp_path: Path, said: Totals, figures: str
+) -> None:
+    ledger, first, second = Ledger(str(tmp_path)), Bill(totals()), Bill(said, "second")
+    load(ledger, first, first.versions()[0])
+    before = ledger.charges.open().version(), ledger.loads.open().version(), ledger.current_loads()
+    with pytest.raises(Refused) as refused:
+        load(ledger, second, second.versions()[0])
+    assert "aws 2026-07" in str(refused.value)
+    assert figures in str(refused.value)
+    after = ledger.charges.open().version(), ledger.loads.open().version(), ledger.current_loads()
+    assert after[:2] == before[:2]
+    assert after[2].equals(before[2])
+
+
+def test_every_difference_is_named() -> None:
+    kept = {"lines": 1, "split_lines": 4, "billed_cost": Decimal(2)}
+    with pytest.raises(Refused) as refused:
+        reconcile("aws", JULY, totals(), kept)
+    for part in ("lines: read 2, written 1", "split_lines: read 0, written 4", "billed_cost: read 3.5, written 2"):
+        assert part in str(refused.value)
+
+
+def test_a_record_whose_load_never_became_current_does_not_count(tmp_path: Path) -> None:
+    ledger, bill = Ledger(str(tmp_path)), Bill(totals())
+    done = load(ledger, bill, bill.versions()[0])
+    loads = ledger.loads
+    record = loads.scan(loads.partitions()["aws", JULY].files).drop("source", "billing_period")
+    killed = record.with_columns(load_id=pl.lit("killed"), fingerprint=pl.lit("second"))
+    loads.commit(loads.write("aws", JULY, "killed", [killed]), mode="append", facts={})
+    assert ledger.current_loads()["load_id"].to_list() == [done.load_id]
