@@ -31,6 +31,14 @@ _COMPRESSION: Final[Mapping[str, Any]] = {"compression": "zstd", "compression_le
 _CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
 
 
+class UnreadableError(Exception):
+    """The frame of this number could not be read; whoever made it knows the file."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 @dataclass(frozen=True)
 class Partition:
     """What is current for one source and billing period.
@@ -97,18 +105,25 @@ class Table:
         }
 
     def write(self, source: str, period: date, load_id: str, frames: Sequence[pl.LazyFrame]) -> list[AddAction]:
-        """Stream frames into new files of a partition; nothing is current until `commit`."""
+        """Stream frames into new files of a partition; nothing is current until `commit`.
+
+        Raises:
+            UnreadableError: a frame's native file turned out damaged while it was streamed.
+        """
         folder = f"source={source}/billing_period={period.isoformat()}"
         paths = [f"{folder}/{load_id}-{number:05d}.parquet" for number in range(1, len(frames) + 1)]
         remote = "://" in self.uri
-        for path, frame in zip(paths, frames, strict=True):
-            frame.sink_parquet(
-                f"{self.uri}/{path}",
-                mkdir=not remote,
-                storage_options=dict(self.options) or None,
-                sync_on_close=None if remote else "all",
-                **_COMPRESSION,
-            )
+        for number, (path, frame) in enumerate(zip(paths, frames, strict=True)):
+            try:
+                frame.sink_parquet(
+                    f"{self.uri}/{path}",
+                    mkdir=not remote,
+                    storage_options=dict(self.options) or None,
+                    sync_on_close=None if remote else "all",
+                    **_COMPRESSION,
+                )
+            except pl.exceptions.ComputeError as error:
+                raise UnreadableError(number) from error
         return [self._verified(path, source, period) for path in paths]
 
     def _verified(self, path: str, source: str, period: date) -> AddAction:

@@ -11,10 +11,10 @@ import polars as pl
 from deltalake.transaction import AddAction
 
 from connectors.source import Source, SourceVersion, Totals
-from models.errors import Refused
+from models.errors import BadInput, Refused
 from models.facts import COST_COLUMNS, Fact
 from models.money import ARITHMETIC, quantize_decimal
-from pipelines.ledger.delta import Table
+from pipelines.ledger.delta import Table, UnreadableError
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
 
@@ -41,7 +41,12 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     totals = source.totals(landed)
     load_id = new_load_id()
     period = version.billing_period
-    adds = ledger.charges.write(source.name, period, load_id, source.read(landed)[Fact.CHARGES])
+    try:
+        adds = ledger.charges.write(source.name, period, load_id, source.read(landed)[Fact.CHARGES])
+    except UnreadableError as error:
+        # `totals` reads only the columns it sums; damage elsewhere shows when all are streamed.
+        found = f"the file is damaged ({str(error.__cause__).splitlines()[0]})"
+        raise BadInput(version.files[error.number].name, found, "Fetch or export the file again") from error
     kept = _kept(ledger.charges, adds)
     reconcile(source.name, period, totals, kept)
     is_final = totals.is_final if version.is_final is None else version.is_final

@@ -103,7 +103,7 @@ def _month_lines(
         if tag.startswith(prefix) and name in present
     ]
     names = [
-        f"attribution.tags ->> {_text(f'$.{quote(tag)}')}"
+        f"attribution.tags ->> {_text(_pointer(tag))}"
         for name, prefix in MAPS.items()
         for tag in sorted(spelt)
         if tag.startswith(prefix) and name in present
@@ -121,6 +121,11 @@ def _month_lines(
         f"on attribution.source = {_text(month[0])} and attribution.billing_period = {_text(str(month[1]))}::date\n"
         f"and {' and '.join(matches)}"
     )
+
+
+def _pointer(name: str) -> str:
+    # A JSON pointer takes any name; DuckDB's JSON path has no way to write a quote.
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _text(value: str) -> str:

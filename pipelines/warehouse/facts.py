@@ -145,25 +145,25 @@ def aggregate(
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
+    keys = keys.with_row_index("key")
     detail = attributions.select("key_id", "accelerator", "accelerator_count", is_detailed=is_detailed())
-    groups = (
-        groups.join(keys, on=key, how="left", nulls_equal=True)
-        .join(detail, on="key_id", how="left")
-        .with_row_index("group")
-    )
-    grouped = lines.join(groups.drop("key_id").lazy(), on=[*key, *_BESIDE], how="inner", nulls_equal=True)
-    grouped = grouped.with_columns(resource_id=pl.when("is_detailed").then(_or_null("resource_id", lines)))
+    groups = groups.join(keys, on=key, nulls_equal=True).join(detail, on="key_id").with_row_index("group")
     named = groups.select("group", "key_id", *_BESIDE)
+    numbered = groups.drop("key_id").lazy()
+    grouped = lines.join(numbered, on=[*key, *_BESIDE], nulls_equal=True).with_columns(
+        resource_id=pl.when("is_detailed").then("resource_id")
+    )
     daily = _sum(grouped, ["group", "usage_date", "resource_id"]).collect(engine="streaming")
-    daily = daily.join(named, on="group", how="left").drop("group")
+    daily = daily.join(named, on="group").drop("group")
     month = f"{partition.source} {partition.billing_period:%Y-%m}"
     rate_of = reporting.rate_of(daily["billing_currency"].unique().drop_nulls(), month, partition.billing_period)
     daily = (
-        daily.sort("key_id", *_DAY, "resource_id", nulls_last=True)
+        daily.sort("key_id", "usage_date", *_BESIDE, "resource_id", nulls_last=True)
         .with_row_index("daily_id", offset=1)
         .with_columns(pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost")
     )
-    hours = _gpu_hours(of_detail).collect(engine="streaming").sort("key_id", "usage_hour", "resource_id")
+    hours = _gpu_hours(grouped).collect(engine="streaming").join(keys.select("key", "key_id"), on="key").drop("key")
+    hours = hours.sort("key_id", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
     return MonthFacts(
         attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
     )
@@ -229,11 +229,11 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     return lines.group_by(by).agg(*sums, *certain, charge_count=pl.len().cast(pl.Int64))
 
 
-def _gpu_hours(of_detail: pl.LazyFrame) -> pl.LazyFrame:
+def _gpu_hours(grouped: pl.LazyFrame) -> pl.LazyFrame:
     hourly = (
-        of_detail.filter(pl.col("accelerator").is_not_null())
+        grouped.filter(pl.col("accelerator").is_not_null())
         .with_columns(usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None))
-        .group_by("key_id", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
+        .group_by("key", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
         .agg(
             pl.col("accelerator_count").first(),
             pl.col("consumed_quantity").filter(pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)).sum(),
