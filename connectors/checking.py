@@ -17,6 +17,15 @@ from models.money import EXACT
 LARGEST: Final = 1e15
 SHOWN: Final = 80
 
+_STRING: Final = (
+    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
+    r'|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))*"'
+)
+_VALUE: Final = rf"(?:{_STRING}|null|true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+_PAIR: Final = rf"{_STRING}\s*:\s*{_VALUE}"
+# Key-value format: one level of text, numbers, truth and null. `json_decode` fails a whole query on anything else.
+FLAT_JSON: Final = rf"^\s*(?:\{{\s*(?:{_PAIR}\s*(?:,\s*{_PAIR}\s*)*)?\}}|null)\s*$"
+
 
 @dataclass(frozen=True)
 class Check:

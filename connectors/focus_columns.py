@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from connectors import tabular
+from connectors.checking import FLAT_JSON
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
 
@@ -34,15 +35,6 @@ INSTANT_TEXT: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|UTC|[+-
 ZONE: Final = r"[T ]\d\d:\d\d:\d\d(?:\.\d+)? ?([+-])(\d\d):?(\d\d)$"
 # What stands for nothing in a cell: some writers export a database's NULL as a word.
 NOTHING: Final = ("", "NULL")
-
-_STRING: Final = (
-    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}'
-    r'|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})))*"'
-)
-_VALUE: Final = rf"(?:{_STRING}|null|true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
-_PAIR: Final = rf"{_STRING}\s*:\s*{_VALUE}"
-# Key-value format: one level of text, numbers, truth and null. `json_decode` fails a whole query on anything else.
-FLAT_JSON: Final = rf"^\s*(?:\{{\s*(?:{_PAIR}\s*(?:,\s*{_PAIR}\s*)*)?\}}|null)\s*$"
 
 
 def _plain(header: str) -> str:

@@ -139,7 +139,8 @@ def test_commitment_fees_are_shared_and_what_a_spend_based_one_leaves_is_unused(
 
 def test_bought_throughput_is_inference_whatever_kind_of_charge_it_is() -> None:
     key = {"service_code": VERTEX, "usage_type": "Generative AI Provisioned Throughput - 1 month commitment"}
-    assert _said(key, charge_category="Usage")[0] == "inference"
+    assert _said(key, charge_category="Usage") == ("inference", "billed")
+    assert _said(key, charge_category="Purchase") == ("inference", "billed")
 
 
 @pytest.mark.parametrize(("unit", "tokens"), [("count", 1), ("1K tokens", 1000), ("1M tokens", 1_000_000), ("h", None)])
@@ -171,7 +172,7 @@ def test_nothing_of_googles_is_ai_by_its_name_alone_outside_its_ai_services() ->
         (None, "A3Ultra Instance Core running in Americas", ("H200", None)),
         ("g2-custom-8-32768", "G2 Custom Instance Core running in Americas", ("L4", None)),
         ("ct6e-standard-4t", "TpuV6e running in Americas", ("TPU v6e", Decimal(1))),
-        ("tpu7x-standard-4t", "TPU7x in Iowa", ("TPU 7x", Decimal(1))),
+        ("tpu7x-standard-4t", "TPU7x in Iowa", ("TPU v7x", Decimal(1))),
         ("a9-highgpu-8g", "Z9 Instance Core running in Americas", ("unknown (a9-highgpu)", None)),
         (None, "Nvidia R300 GPU running in Americas", ("R300", Decimal(1))),
         ("n1-standard-8", "N1 Predefined Instance Core running in Americas", (None, None)),
@@ -190,7 +191,7 @@ def test_an_accelerator_is_known_from_the_sku_or_the_shape(
 def test_shapes_and_skus_spell_an_accelerator_alike() -> None:
     google = catalogue().filter(pl.col("instance_type").str.contains(r"^(?:a\d|g\d|ct|tpu)\w*-"))
     assert google.height >= 50
-    skus = {"RTX PRO Server 6000": "RTX 6000 96GB running", "TPU 7x": "TPU7x"}
+    skus = {"RTX PRO Server 6000": "RTX 6000 96GB running", "TPU v7x": "TPU7x"}
     for name in google["accelerator"].unique():
         sku = skus.get(name, name.replace("TPU ", "Tpu") if name.startswith("TPU") else f"Nvidia {name} GPU running")
         assert _one({"service_code": COMPUTE, "usage_type": sku})["accelerator"] == name

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -36,7 +36,10 @@ BILLS = Path("bills/meridian-cur")
 CONFIG: Mapping[str, Any] = {
     "home": ".apportion",
     "sources": [{"name": "aws", "type": "aws_cur", "location": "bills"}],
-    "dimensions": {"team": [{"tag": "team"}, {"account": {"777700000001": "research"}}], "environment": [{"tag": "env"}]},
+    "dimensions": {
+        "team": [{"tag": "team"}, {"account": {"777700000001": "research"}}],
+        "environment": [{"tag": "env"}],
+    },
 }
 
 
@@ -178,7 +181,6 @@ def restated(before_restatement: Company, tmp_path: Path) -> Company:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("APPORTION_")]:
         monkeypatch.delenv(name)
-    yield

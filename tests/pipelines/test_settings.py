@@ -44,7 +44,9 @@ def test_addresses_are_no_paths(tmp_path: Path) -> None:
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPORTION_CURRENCY", "EUR")
-    monkeypatch.setenv("APPORTION_EXCHANGE_RATES", '[{"currency": "USD", "rate": "0.9", "effective_from": "2026-01-01"}]')
+    monkeypatch.setenv(
+        "APPORTION_EXCHANGE_RATES", '[{"currency": "USD", "rate": "0.9", "effective_from": "2026-01-01"}]'
+    )
     settings = load(tmp_path, "currency: GBP\nlock_timeout: 5\n")
     assert (settings.currency, settings.lock_timeout) == ("EUR", 5)
     assert settings.exchange_rates[0].rate == Decimal("0.9")

@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 
 from models.errors import Refused
+from models.facts import Schema
 from models.money import MONEY
 from pipelines.ledger.delta import Table
 from pipelines.ledger.tables import Ledger
 
 JULY, AUGUST = date(2026, 7, 1), date(2026, 8, 1)
-COLUMNS = {"name": pl.String, "tags": pl.Map(pl.String, pl.String), "billed_cost": MONEY, "never": pl.String}
+COLUMNS: Schema = {"name": pl.String, "tags": pl.Map(pl.String, pl.String), "billed_cost": MONEY, "never": pl.String}
 
 
 def rows(*costs: int) -> pl.LazyFrame:

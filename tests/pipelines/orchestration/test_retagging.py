@@ -70,7 +70,7 @@ def test_a_new_dimension_changes_no_sum(company: Company, copied: Company) -> No
     assert copied.ask(SUMS) == company.ask(SUMS)
     assert [owner for (owner,) in copied.ask("select distinct customer from computed.attributions order by 1")] == [
         "<script>alert('owner')<-script>",
-        'ann "the-builder" o\'hara',
+        'ann-"the-builder"-o\'hara',
         None,
     ]
     assert copied.ask("select distinct team from marts.costs_by_team") == [(None,)]

@@ -29,7 +29,6 @@ def deliver_as(company: Company, parts: int) -> None:
     company.manifest(JULY).write_text(json.dumps(manifest))
 
 
-
 def test_running_twice_changes_nothing(copied: Company) -> None:
     before = copied.versions(), copied.publication(), copied.marts()
     answer = copied.apportion("run", "--json")

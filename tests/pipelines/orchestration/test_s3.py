@@ -129,9 +129,8 @@ def test_a_ledger_on_s3_gives_the_marts_of_one_on_disk(
     assert (remote.versions(), remote.marts()) == (before, company.marts())
 
 
-def test_what_s3_refuses_is_said_without_the_secret(
-    server: Server, s3: S3Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("s3")
+def test_what_s3_refuses_is_said_without_the_secret(server: Server, tmp_path: Path) -> None:
     source = {"name": "aws", "type": "aws_cur", "location": "s3://nobodys/exports", "endpoint_url": server.url}
     remote = Company(tmp_path / "remote").configure(sources=[source])
     answer = remote.apportion("run")

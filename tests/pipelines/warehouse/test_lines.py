@@ -18,13 +18,15 @@ HOSTILE: list[dict[str, str]] = [
     {"user_owner": "back\\slash", "user:Owner": "first"},
     {"user_owner": "'; drop table computed.attributions; --"},
     {"user_owner": "$.x[*] ${HOME} {} % ü 漢 🤖"},
-    {"user_it's \"odd\"": "yes"},
-    {"user_it's \"odd\"": "line\r\nbreak\t\"quote\" 'quote'", "user_owner": " "},
+    {'user_it\'s "odd"': "yes"},
+    {'user_it\'s "odd"': "line\r\nbreak\t\"quote\" 'quote'", "user_owner": " "},
     {"user_a.b[0]*$": "path"},
     {"user_back\\slash": "name"},
     {"user_owner": ""},
     {},
 ]
+PAIR = pl.Struct({"key": pl.String, "value": pl.String})
+HOSTILE_PAIRS = [[{"key": key, "value": value} for key, value in tags.items()] for tags in HOSTILE]
 NAMES = ("owner", 'it\'s "odd"', "a.b[0]*$", "back\\slash")
 
 
@@ -46,7 +48,8 @@ def test_every_line_is_shown_once_with_its_money_and_its_workload(company: Compa
         .agg(
             pl.len(),
             pl.struct("source_file", "source_row").n_unique().alias("places"),
-            pl.len().alias("tagged"),
+            # A split-cost row repeats the money of another line and has no tag of its own.
+            pl.col("split_parent_resource_id").is_null().sum().alias("tagged"),
             pl.col("billed_cost").sum(),
             pl.col("effective_cost").sum(),
         )
@@ -89,10 +92,8 @@ def test_lines_keep_their_workload_whatever_is_written_in_their_tags(tmp_path: P
             "line_item_unblended_cost": [1.5] * len(HOSTILE),
             "line_item_usage_amount": [1.0] * len(HOSTILE),
         }
-    ).with_columns(
-        **{name: pl.lit(text) for name, text in texts.items()}, **{name: pl.lit(start) for name in instants}
-    )
-    made = Company(tmp_path / "o'hara \"home\"").configure(
+    ).with_columns(**{name: pl.lit(text) for name, text in texts.items()}, **{name: pl.lit(start) for name in instants})
+    made = Company(tmp_path / 'o\'hara "home"').configure(
         dimensions={"customer": [{"tag": NAMES[0]}], "project": [{"tag": name} for name in NAMES[1:]]}
     )
     (made.folder / "bills").mkdir()
@@ -103,10 +104,10 @@ def test_lines_keep_their_workload_whatever_is_written_in_their_tags(tmp_path: P
         (number, "unattributed") for number in range(1, len(HOSTILE) + 1)
     ]
     assert [(customer, project) for *_, customer, project in shown] == [
-        ('ann "the-builder" o\'hara', None),
+        ('ann-"the-builder"-o\'hara', None),
         ("first", None),
-        ("'; drop table computed-attributions; -", None),
-        ("$-x[*] ${home} {} % ü 漢 🤖".replace(" ", "-"), None),
+        ("';-drop-table-computed-attributions;", None),
+        ("$-x[*]-${home}-{}-%-ü-漢-🤖", None),
         (None, "yes"),
         (None, "line-break-\"quote\"-'quote'"),
         (None, "path"),
@@ -115,7 +116,3 @@ def test_lines_keep_their_workload_whatever_is_written_in_their_tags(tmp_path: P
         (None, None),
     ]
     assert view(made, "select count(*), sum(billed_cost) from ledger.charges") == [(10, Decimal(15))]
-
-
-PAIR = pl.Struct({"key": pl.String, "value": pl.String})
-HOSTILE_PAIRS = [[{"key": key, "value": value} for key, value in tags.items()] for tags in HOSTILE]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
@@ -130,4 +129,4 @@ def test_a_report_cannot_be_written_to(warehouse: duckdb.DuckDBPyConnection, tmp
     del warehouse
     with pytest.raises(duckdb.Error, match="read-only"):
         ask(tmp_path, "create table marts.mine as select 1")
-    assert os.readlink(tmp_path / "reports.duckdb") == "reports-1.duckdb"
+    assert (tmp_path / "reports.duckdb").readlink() == Path("reports-1.duckdb")

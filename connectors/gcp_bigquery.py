@@ -1,0 +1,249 @@
+"""The billing export in BigQuery: what changed, by partition, and its rows streamed into Parquet files.
+
+Rows are only ever appended, corrections too, so a partition is known by its newest `export_time` and its number of
+rows. A changed one is read whole, up to that `export_time`, into a file of its own; months share these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import pyarrow as pa
+from google.cloud import bigquery
+from google.cloud.bigquery_storage_v1 import types
+from pyarrow import parquet
+
+from connectors.gcp_client import CALL, JOB, explained
+from connectors.gcp_files import version
+from connectors.gcp_queries import PERMISSIONS, Queries
+from connectors.landing import jailed, seal
+from connectors.source import Landed, SourceFile, SourceVersion
+from models.errors import BadInput
+
+DOWNLOADS: Final = 4
+ROWS_A_GROUP: Final = 50_000
+# What is looked at every time; older partitions hardly ever change, so they are looked at once a week.
+RECENT: Final = timedelta(days=45)
+WIDE: Final = timedelta(days=7)
+THE_BEGINNING: Final = date(2000, 1, 1)
+PSEUDO_COLUMN: Final = "_PARTITION"
+# The Storage Read API reads no views.
+READ_DIRECTLY: Final = ("TABLE", "SNAPSHOT", "CLONE")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What one look at a partition found."""
+
+    newest: str
+    rows: int
+    months: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        """Tell one content from another."""
+        return f"{self.newest}/{self.rows}"
+
+
+class BigQueryTable:
+    """Read a table of the export, or a view of it.
+
+    Args:
+        queries: asks about the table.
+        partition_expression: SQL that gives the date of a row's partition, already validated.
+        landing: folder of this source.
+        on_bytes: is told of bytes fetched.
+    """
+
+    def __init__(
+        self, queries: Queries, partition_expression: str, landing: Path, on_bytes: Callable[[int], None]
+    ) -> None:
+        self._queries = queries
+        self._name = queries.name
+        self._partition = partition_expression
+        known = hashlib.sha256(f"{self._name}\0{partition_expression}".encode()).hexdigest()[:16]
+        self._landing = jailed(landing, known)
+        self._on_bytes = on_bytes
+        self._progress = Lock()
+
+    def versions(self) -> Sequence[SourceVersion]:
+        """List the invoice months there are, oldest first.
+
+        Raises:
+            BadInput: the table cannot be read, or is empty.
+        """
+        by_month: dict[str, list[SourceFile]] = {}
+        for day, partition in sorted(self._discover().items()):
+            for month in partition.months:
+                by_month.setdefault(month, []).append(SourceFile(f"{day}.parquet", None, partition.tag))
+        if not by_month:
+            raise BadInput(str(self._name), "the table has no rows", "Wait for the first export; it takes a day or two")
+        return [version(month, files) for month, files in sorted(by_month.items())]
+
+    def _discover(self) -> Mapping[str, Partition]:
+        """Look at the recent partitions, and once in a while at all, and remember what was found."""
+        memory = jailed(self._landing, "partitions.json")
+        today = datetime.now(UTC).date()
+        known = json.loads(memory.read_text()) if memory.is_file() else {"wide": None, "partitions": {}}
+        is_wide = known["wide"] is None or date.fromisoformat(known["wide"]) + WIDE <= today
+        since = THE_BEGINNING if is_wide else today - RECENT
+        found = {
+            day: Partition(said["newest"], said["rows"], tuple(said["months"]))
+            for day, said in known["partitions"].items()
+            if day < since.isoformat()
+        }
+        found |= self._look(since)
+        told = {day: asdict(partition) for day, partition in found.items()}
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        part = memory.with_name(f"{memory.name}.part")
+        part.write_text(json.dumps({"wide": today.isoformat() if is_wide else known["wide"], "partitions": told}))
+        seal(part, memory)
+        return found
+
+    def _look(self, since: date) -> Mapping[str, Partition]:
+        # Rows that stream in have no partition yet: they are read once they have one.
+        blank = "" if PSEUDO_COLUMN in self._partition else f" OR {self._partition} IS NULL"
+        sql = (
+            f"SELECT {self._partition} AS day, invoice.month AS month, MAX(export_time) AS newest, COUNT(*) AS number "
+            f"FROM {self._name.quoted} WHERE {self._partition} >= @since{blank} GROUP BY 1, 2"
+        )
+        found: dict[str, Partition] = {}
+        for row in self._queries.rows(sql, [bigquery.ScalarQueryParameter("since", "DATE", since)]):
+            self._require(row)
+            day, newest = row["day"].isoformat(), row["newest"].astimezone(UTC).isoformat()
+            before = found.get(day, Partition("", 0, ()))
+            months = tuple(sorted({*before.months, row["month"]}))
+            found[day] = Partition(max(before.newest, newest), before.rows + row["number"], months)
+        return found
+
+    def _require(self, row: Mapping[str, Any]) -> None:
+        for name, column in {"day": self._partition, "month": "invoice.month", "newest": "export_time"}.items():
+            if row[name] is None:
+                fix = "Ask Google, or set another `partition_expression`"
+                raise BadInput(str(self._name), f"{column} is null in {row['number']:,} rows", fix)
+        if not isinstance(row["day"], date) or isinstance(row["day"], datetime):
+            fix = f"Write partition_expression: DATE({self._partition})"
+            raise BadInput(str(self._name), f"{self._partition} is no date, but {row['day']!r}", fix)
+
+    def fetch(self, found: SourceVersion) -> Landed:
+        """Land the partitions that are not here already, a few at a time.
+
+        Raises:
+            Refused: reading them would cost more bytes than allowed.
+            BadInput: the table cannot be read, or changed.
+        """
+        paths = {file.name: self._path(file) for file in found.files}
+        missing = [file for file in found.files if not paths[file.name].is_file()]
+        if missing:
+            self._queries.dry_run(*self._rows_of(missing))
+            with ThreadPoolExecutor(DOWNLOADS) as pool:
+                list(pool.map(partial(self._land, paths), missing))
+        return Landed(found, list(paths.values()))
+
+    def _path(self, file: SourceFile) -> Path:
+        content = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
+        return jailed(self._landing, f"{_day(file)}/{content}.parquet")
+
+    def _rows_of(self, files: Sequence[SourceFile]) -> tuple[str, list[Any]]:
+        columns = ", ".join(f"`{column}`" for column in self._queries.columns)
+        sql = (
+            f"SELECT {columns} FROM {self._name.quoted} "
+            f"WHERE {self._partition} IN UNNEST(@days) AND export_time <= @newest"
+        )
+        newest = max(_newest(file) for file in files)
+        return sql, [
+            bigquery.ArrayQueryParameter("days", "DATE", [_day(file) for file in files]),
+            bigquery.ScalarQueryParameter("newest", "TIMESTAMP", newest),
+        ]
+
+    def _land(self, paths: Mapping[str, Path], file: SourceFile) -> None:
+        """Stream a partition into a file that gets its name when it is whole; what it held before goes."""
+        target = paths[file.name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        with explained(self._name, PERMISSIONS):
+            written = self._stream(file, part)
+        expected = int(file.etag.rpartition("/")[2])
+        if written != expected:
+            part.unlink(missing_ok=True)
+            found = f"partition {_day(file)} has {written:,} rows where {expected:,} were counted"
+            raise BadInput(str(self._name), found, "It changed while reading: run again")
+        for old in target.parent.glob("*.parquet"):
+            old.unlink()
+        seal(part, target)
+
+    def _stream(self, file: SourceFile, part: Path) -> int:
+        storage = self._queries.connection.storage
+        table, options = self._readable(file)
+        session = storage.create_read_session(
+            parent=f"projects/{self._queries.connection.project}",
+            read_session=types.ReadSession(table=table, data_format=types.DataFormat.ARROW, read_options=options),
+            max_stream_count=1,
+            timeout=CALL,
+        )
+        written = waiting = 0
+        writer: Any = None
+        batches: list[Any] = []
+        try:
+            for stream in session.streams:
+                for page in storage.read_rows(stream.name, timeout=JOB).rows(session).pages:
+                    batch = page.to_arrow()
+                    self._report(batch.nbytes)
+                    writer = writer or parquet.ParquetWriter(part, batch.schema, compression="zstd")
+                    batches.append(batch)
+                    written, waiting = written + batch.num_rows, waiting + batch.num_rows
+                    if waiting >= ROWS_A_GROUP:
+                        writer.write_table(pa.Table.from_batches(batches))
+                        batches, waiting = [], 0
+            if batches:
+                writer.write_table(pa.Table.from_batches(batches))
+        finally:
+            if writer:
+                writer.close()
+        return written
+
+    def _readable(self, file: SourceFile) -> tuple[str, Any]:
+        """Name a table that can be streamed, and which of its rows and columns; a view is queried first."""
+        if self._queries.table.table_type in READ_DIRECTLY:
+            newest = _newest(file).isoformat(sep=" ")
+            restriction = f"{self._partition} = DATE '{_day(file)}' AND export_time <= TIMESTAMP '{newest}'"
+            options = types.ReadSession.TableReadOptions(
+                selected_fields=self._queries.columns, row_restriction=restriction
+            )
+            return self._name.path, options
+        rows = self._queries.destination(*self._rows_of([file]))
+        options = types.ReadSession.TableReadOptions(selected_fields=self._queries.columns)
+        return f"projects/{rows.project}/datasets/{rows.dataset_id}/tables/{rows.table_id}", options
+
+    def _report(self, count: int) -> None:
+        with self._progress:
+            self._on_bytes(count)
+
+
+def _day(file: SourceFile) -> date:
+    return date.fromisoformat(file.name.removesuffix(".parquet"))
+
+
+def _newest(file: SourceFile) -> datetime:
+    return datetime.fromisoformat(file.etag.rpartition("/")[0])
+
+
+def valid_partition(expression: str) -> str:
+    """Check that an expression is a column or DATE of one, and nothing else.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*|DATE\([A-Za-z_]\w*(?:, ?'[A-Za-z_/+-]+')?\)", expression, re.IGNORECASE):
+        raise ValueError("must be a column of dates, or DATE(column), for example DATE(export_time)")
+    return expression

@@ -1,0 +1,130 @@
+"""Google Cloud bills: the detailed or standard billing export, in BigQuery or exported to files, as charges."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+import polars as pl
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from connectors import gcp_charges, gcp_text, gcp_totals, tabular
+from connectors.gcp_bigquery import BigQueryTable, valid_partition
+from connectors.gcp_client import Connection, TableName
+from connectors.gcp_columns import GcpColumns
+from connectors.gcp_files import ExportedFiles
+from connectors.gcp_queries import Queries
+from connectors.landing import jailed, open_location
+from connectors.source import Landed, SourceVersion, Totals
+from models.facts import Fact
+
+HUNDRED_GIB: Final = 100 << 30
+logger = logging.getLogger(__name__)
+
+
+def _table(text: str) -> str:
+    return str(TableName.of(text))
+
+
+class GcpOptions(BaseModel):
+    """Say where the export is: a table, or files of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Annotated[str, AfterValidator(_table)] | None = None
+    """`project.dataset.table` of the detailed (or standard) export, or a view of it."""
+    location: str | None = None
+    """Folder, file or `s3://bucket/prefix` that holds the table exported to Parquet, JSONL or CSV."""
+    partition_expression: Annotated[str, AfterValidator(valid_partition)] = "DATE(_PARTITIONTIME)"
+    """What the table is partitioned by, as a date; for a view or a copy perhaps DATE(export_time)."""
+    maximum_bytes_billed: Annotated[int, Field(gt=0)] = HUNDRED_GIB
+    """No query may read more bytes."""
+    quota_project: str | None = None
+    """Project that pays for queries; the table's own when left out."""
+    api_endpoint: str | None = None
+    """Another BigQuery API; Google's when left out. Over http:// nobody signs in."""
+    storage_endpoint: str | None = None
+    """Another Storage Read API."""
+    endpoint_url: str | None = None
+    """Another S3 endpoint for `location`."""
+    region: str | None = None
+    """Region of the S3 bucket."""
+    profile: str | None = None
+    """Profile of the AWS configuration files."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.table is None) == (self.location is None):
+            raise ValueError("name either a `table` or a `location`")
+        return self
+
+
+class GcpBilling:
+    """Read Google Cloud bills."""
+
+    Options: type[BaseModel] = GcpOptions
+
+    def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
+        self.name = name
+        self._options = GcpOptions.model_validate(options)
+        self._landing = jailed(landing, name)
+        self._on_bytes = on_bytes
+        self._has_said = False
+
+    @cached_property
+    def _origin(self) -> BigQueryTable | ExportedFiles:
+        options = self._options
+        if options.table is None:
+            s3 = options.model_dump(include={"endpoint_url", "region", "profile"})
+            return ExportedFiles(open_location(options.location or "", **s3), self._landing, self._on_bytes)
+        table = TableName.of(options.table)
+        project = options.quota_project or table.project
+        connection = Connection(table, project, options.api_endpoint, options.storage_endpoint)
+        queries = Queries(connection, options.maximum_bytes_billed)
+        return BigQueryTable(queries, options.partition_expression, self._landing, self._on_bytes)
+
+    def versions(self) -> Sequence[SourceVersion]:
+        """List every invoice month, oldest first."""
+        return self._origin.versions()
+
+    def fetch(self, version: SourceVersion) -> Landed:
+        """Land the files or partitions that hold the month's rows; those here already are not fetched again."""
+        return self._origin.fetch(version)
+
+    def totals(self, landed: Landed) -> Totals:
+        """Check every cell `read` needs and sum cost and credits; what is text is summed from the text itself."""
+        month, is_final = _month(landed), bool(landed.version.is_final)
+        found = gcp_totals.totals(month, self._bills(landed), is_final=is_final)
+        native = list(zip(landed.version.files, landed.paths, strict=True))
+        if all(tabular.is_parquet(path) for _, path in native):
+            return found
+        sums = gcp_totals.Sums()
+        for (file, path), bill in zip(native, self._bills(landed), strict=True):
+            typed = tabular.is_parquet(path)
+            sums.add(vars(gcp_totals.sums(month, *bill) if typed else gcp_text.sums(path, file.name, month)))
+        return gcp_totals.as_totals(sums, is_final=is_final)
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        """Give one lazy frame of charges per file."""
+        bills = self._bills(landed)
+        if bills and not all(bill.has("resource") for _, bill in bills) and not self._has_said:
+            self._has_said = True
+            logger.warning(
+                "%s: this is the standard export, which names no resources; the detailed one does", self.name
+            )
+        month = _month(landed)
+        return {Fact.CHARGES: [gcp_charges.charges(tabular.scan(path), bill, month) for path, bill in bills]}
+
+    def _bills(self, landed: Landed) -> list[tuple[Path, GcpColumns]]:
+        bills = []
+        for file, native in zip(landed.version.files, landed.paths, strict=True):
+            path = self._origin.parquet(file, native) if isinstance(self._origin, ExportedFiles) else native
+            bills.append((path, GcpColumns(tabular.native_schema(path, file.name), file.name)))
+        return bills
+
+
+def _month(landed: Landed) -> str:
+    return f"{landed.version.billing_period:%Y%m}"
