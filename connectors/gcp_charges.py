@@ -86,6 +86,7 @@ def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
     """Say what was used and when; the month of use is that of UTC, the invoice month that of Pacific time."""
     start, kind, sku = bill.instant("usage_start_time"), bill.text("cost_type"), bill.text("sku.description")
     usage = (kind == "regular") & ~is_fee(bill)
+    covered = _is_discounted(bill) | _has_credit(bill, SPEND_BASED, RESOURCE_BASED)
     return {
         "usage_period": start.dt.date().dt.month_start(),
         "charge_period_start": start,
@@ -104,7 +105,8 @@ def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
         "usage_type": sku,
         "sku_id": bill.text("sku.id"),
         "instance_type": bill.values("system_labels", "compute.googleapis.com/machine_spec"),
-        "pricing_category": pl.when(usage & (_is_discounted(bill) | _has_credit(bill, SPEND_BASED, RESOURCE_BASED)))
+        # A fee that paid for usage is no idle money, and a rule sees that here.
+        "pricing_category": pl.when((kind == "regular") & (covered | _paid_for(bill).is_not_null()))
         .then(pl.lit("Committed"))
         .when(usage & sku.str.contains("Spot|Preemptible"))
         .then(pl.lit("Dynamic"))
@@ -129,13 +131,18 @@ def is_fee(bill: GcpColumns) -> pl.Expr:
     return named | bill.values("labels", *ORIGINATING_SKU).is_not_null() | _has_credit(bill, OFFSET)
 
 
+def _paid_for(bill: GcpColumns) -> pl.Expr:
+    """Name the SKU whose usage a fee paid for, in the older model."""
+    return pl.when(~_has_credit(bill, OFFSET)).then(bill.values("labels", *ORIGINATING_SKU))
+
+
 def _commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
     """Say which commitment a row belongs to, and whether its money bought anything.
 
     The fee of a resource-based commitment (`Commitment v1: …`) does not say how much of it was used.
     """
     fee, covered = is_fee(bill), _has_credit(bill, SPEND_BASED)
-    paid_for = pl.when(~_has_credit(bill, OFFSET)).then(bill.values("labels", *ORIGINATING_SKU))
+    paid_for = _paid_for(bill)
     subscription = bill.text("subscription.instance_id")
     by_sku = pl.lit(BY_SKU) + pl.when(fee).then(paid_for).when(covered).then(bill.text("sku.id"))
     used = paid_for.is_not_null() | covered | _is_discounted(bill)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors import tabular
+from connectors.checking import no_number
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, MONTH_TEXT, GcpColumns, field
 from connectors.source import Totals
@@ -23,8 +24,6 @@ from models.money import ARITHMETIC, EXACT, quantize
 
 MONTH: Final = "invoice.month"
 NEEDED: Final = ("billing_account_id", "currency", "cost_type", "cost", *INSTANTS)
-# Sums keep 22 decimals of 38 digits.
-LARGEST: Final = 1e15
 ASK: Final = "Export the bill again; if the cell is the same, report it to Google"
 
 
@@ -155,24 +154,14 @@ def _checks(bill: GcpColumns) -> Iterator[Check]:
         yield Check(column, bill.text(column).is_null(), "is blank")
     for column in AMOUNTS:
         if bill.has(column):
-            yield Check(column, _no_number(bill.cell(column), bill.dtype(column)), "is no amount")
-    odd = _no_number(field("amount"), bill.dtype("credits.amount")) | (pl.element().is_not_null() & _blank_credit())
+            yield Check(column, no_number(bill.cell(column), bill.dtype(column)), "is no amount")
+    odd = no_number(field("amount"), bill.dtype("credits.amount")) | field("amount").is_null()
     yield Check("credits", bill.cell("credits").list.agg(odd.any()).fill_null(value=False), "holds no amount")
     for column in INSTANTS:
         unread = bill.instant(column).is_null()
         if bill.dtype(column) == pl.String:
             unread |= ~bill.text(column).str.contains(INSTANT_TEXT)
         yield Check(column, unread, "is no date and time in UTC")
-
-
-def _blank_credit() -> pl.Expr:
-    return field("amount").is_null()
-
-
-def _no_number(amount: pl.Expr, dtype: Any) -> pl.Expr:
-    if dtype == pl.Float64:
-        return (~(amount.is_finite() & (amount.abs() < LARGEST))).fill_null(value=False)
-    return amount.is_not_null() & _exact(amount).is_null()
 
 
 def _complain(bill: GcpColumns, check: Check, frame: pl.LazyFrame) -> None:

@@ -114,6 +114,7 @@ class Connector(Protocol):
 CONNECTORS: Final[Mapping[str, str]] = {
     "aws_cur": "connectors.aws_cur:AwsCur",
     "focus": "connectors.focus:Focus",
+    "gcp_billing": "connectors.gcp_billing:GcpBilling",
 }
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from examples import gcp_commitments, gcp_tail, gcp_usage
 from examples.bill import Tagging
 from examples.company import FIRST_MONTH, MONTHS, OPEN_FROM, RESTATED_MONTH, next_month
-from examples.gcp_bill import Line, first_hour, lines, of_the_invoice
+from examples.gcp_bill import Line, first_hour, lines, numeric, of_the_invoice
 from examples.gcp_columns import EXPORT, TRUTH
 from examples.gcp_company import AMERICA, EUROPE, Meter
 
@@ -50,13 +50,12 @@ def _write(path: Path, rows: Sequence[object], schema: pa.Schema) -> None:
 
 
 def _invoice(month: date, seed: int, tagging: Tagging) -> list[Line]:
-    """Bill one invoice month: its usage, what came late from the month before, corrections, and the invoice's own lines."""
+    """Bill one invoice month: its usage, what came late of the month before, corrections, the invoice's own lines."""
     billed = [line for line in _used(month, seed, tagging) if not _is_late(line, month)]
     if month > FIRST_MONTH:
         before = (month - timedelta(days=1)).replace(day=1)
-        for line in lines(filter(_comes_late, gcp_usage.meters()), before, seed, tagging):
-            if _is_late(line, before):
-                billed.append(_moved(line, month, days=2))
+        measured = lines(filter(_comes_late, gcp_usage.meters()), before, seed, tagging)
+        billed.extend(_moved(line, month, days=2) for line in measured if _is_late(line, before))
     if month == RESTATED_MONTH:
         billed.extend(_corrections(month, seed, tagging))
     if month < OPEN_FROM:
@@ -89,15 +88,19 @@ def _corrections(month: date, seed: int, tagging: Tagging) -> Iterator[Line]:
     """Take July's lines back and bill them again at the right price, on the next invoice; and one goodwill line."""
     sku, first, last = _CORRECTED
     wrong = (meter for meter in gcp_usage.meters() if sku in meter.sku and "fee" not in meter.sku)
-    why = {"description": "Price correction for GPUs of training jobs", "type": "PRICE_CORRECTION"}
+    info = {
+        "id": f"adj-{FIRST_MONTH:%Y%m}-0417",
+        "description": "Price correction for GPUs of training jobs",
+        "mode": "COMPLETE_NEGATION_WITH_REMONETIZATION",
+        "type": "PRICE_CORRECTION",
+    }
     for line in lines(wrong, FIRST_MONTH, seed, tagging):
         day = (line.row["usage_start_time"] - first_hour(FIRST_MONTH)).days
         if first <= day < last:
-            for mode, part in (("COMPLETE_NEGATION_WITH_REMONETIZATION", -1.0), ("MANUAL_ADJUSTMENT", _RIGHT_PRICE)):
-                info = {"id": f"adj-{FIRST_MONTH:%Y%m}-0417", "mode": mode, **why}
+            for part in (-1.0, _RIGHT_PRICE):
                 yield _moved(line, month, 13, **_scaled(line, part), cost_type="adjustment", adjustment_info=info)
     goodwill = {"id": "adj-gw-88", "description": "Goodwill", "mode": "MANUAL_ADJUSTMENT", "type": "GOODWILL"}
-    yield of_the_invoice(AMERICA, month, "Billing adjustment", _GOODWILL, "adjustment", goodwill)
+    yield of_the_invoice(AMERICA, month, "Billing adjustment", _GOODWILL, adjustment=goodwill)
 
 
 def _scaled(line: Line, part: float) -> dict[str, object]:
@@ -105,9 +108,12 @@ def _scaled(line: Line, part: float) -> dict[str, object]:
     sign = -1.0 if part < 0 else 1.0
     usage = line.row["usage"]
     counted = {name: usage[name] * sign for name in ("amount", "amount_in_pricing_units")}
+    cost, listed = round(line.row["cost"] * part, 6), line.row["cost_at_list"] * sign
     return {
-        "cost": round(line.row["cost"] * part, 6),
-        "cost_at_list": round(line.row["cost_at_list"] * sign, 6),
+        "cost": cost,
+        "cost_at_list": listed,
+        "cost_at_effective_price_default": numeric(cost),
+        "cost_at_list_consumption_model": numeric(listed),
         "usage": {**usage, **counted},
         "credits": [{**one, "amount": round(one["amount"] * part, 6)} for one in line.row["credits"]],
     }
@@ -118,7 +124,5 @@ def _closing(month: date, billed: Sequence[Line]) -> Iterator[Line]:
     for account in (AMERICA, EUROPE):
         net = sum(line.net for line in billed if line.account == account)
         tax = round(net * account.tax, 6)
-        yield of_the_invoice(account, month, "Tax", tax, "tax", None)
-        yield of_the_invoice(
-            account, month, "Rounding error", round(round(net + tax, 2) - net - tax, 6), "rounding_error", None
-        )
+        yield of_the_invoice(account, month, "Tax", tax)
+        yield of_the_invoice(account, month, "Rounding error", round(round(net + tax, 2) - net - tax, 6))

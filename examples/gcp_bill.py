@@ -161,8 +161,8 @@ def _per(meter: Meter) -> int:
     return _COUNTED_BY if meter.unit == "count" else 1
 
 
-def of_the_invoice(  # noqa: PLR0913 - each says what one column holds
-    account: BillingAccount, month: date, sku: str, cost: float, cost_type: str, adjustment: Mapping[str, str] | None
+def of_the_invoice(
+    account: BillingAccount, month: date, sku: str, cost: float, *, adjustment: Mapping[str, str] | None = None
 ) -> Line:
     """Print a line that belongs to no project: tax, rounding, goodwill. They come with the invoice, days later."""
     end = first_hour(next_month(month))
@@ -175,7 +175,7 @@ def of_the_invoice(  # noqa: PLR0913 - each says what one column holds
         "export_time": end + timedelta(days=4, hours=3),
         "cost": cost,
         "invoice": {"month": f"{month:%Y%m}", "publisher_type": "GOOGLE"},
-        "cost_type": cost_type,
+        "cost_type": {"Tax": "tax", "Rounding error": "rounding_error"}.get(sku, "adjustment"),
         "adjustment_info": adjustment,
     }
     return Line(account, row, {"workload": "shared", "evidence_possible": True})

@@ -1,4 +1,4 @@
-"""What is paid for in advance: web servers under a flexible, spend-based commitment and under one for cores and memory."""
+"""What is paid for in advance: servers under a flexible, spend-based commitment and under one for their cores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from examples.gcp_usage import EU, SERVING, machine
 
 _FLEXIBLE: Final = 0.72
 """Price under the flexible commitment as a share of on demand."""
-_COMMITTED_PER_DAY: Final = 108.0
+_COMMITTED_PER_DAY: Final = 90.0
 _MODEL: Final = "Compute Flexible CUDs 1 Year"
 _FEE: Final = "Commitment - dollar based v1: Compute Flexible for 1 Year"
 _SUBSCRIPTION: Final = "subscriptions/4b1d7a52-93c6-4e08-8f3a-d05e62b9714c"

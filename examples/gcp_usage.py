@@ -11,7 +11,7 @@ from examples.gcp_company import COMPUTE, GEMINI_API, MACHINES, PLACES, PROJECTS
 RESEARCH, SERVING, EU = PROJECTS
 
 _PODS: Final = (
-    # Pool, machine, shape, grain, who had what share of it: namespace, controller, share, workload, team, model, evident.
+    # Cluster, pool, machine, and who had what part of it: namespace, controller, share, workload, team, model, evident.
     ("llm-serving", "serve-h100", "a3-highgpu-8g", (
         ("assistant", "vllm-chat", 0.71, "inference", "assistant", "meridian-chat-70b", True),
         ("kube:unallocated", "", 0.24, "inference", None, None, True),
@@ -113,8 +113,9 @@ def _training() -> Iterator[Meter]:
         "on SSD backed PD Capacity": (0.0002678, 4000.0, "gibibyte hour"),
     }
     run: dict[str, Any] = {"project": RESEARCH, "workload": "training", "team": "research", "kind": "customJobs"}
-    yield from _vertex("Training/Pipelines", h100, **run, shape="3..18", grain=1, resource="4410582237715", growth=0.95,
-                       labels=_labels("research"), llm_model="meridian-chat-70b", credit=("PROMOTION", 0.06))  # fmt: skip
+    yield from _vertex("Training/Pipelines", h100, **run, shape="3..18", grain=1, resource="4410582237715",
+                       labels=_labels("research"), llm_model="meridian-chat-70b", growth=0.95,
+                       credit=("PROMOTION", 0.06))  # fmt: skip
     a100 = {
         "on NVIDIA A100 80GB in Iowa": (4.517292, 8.0, "hour"),
         "on A2 Instance Core in Iowa": (0.0363527, 96.0, "hour"),
@@ -161,7 +162,8 @@ def _serving() -> Iterator[Meter]:
         "A3 Predefined Instance Ram running in Iowa": (0.0025534, 936.0, "gibibyte hour"),
     }
     yield from _vertex("Online/Batch Prediction", h100, **endpoint, project=SERVING, resource="880214477",
-                       team="assistant", labels=_labels("assistant", "infrence"), llm_model="meridian-chat-70b")  # fmt: skip
+                       team="assistant", labels=_labels("assistant", "infrence"),
+                       llm_model="meridian-chat-70b")  # fmt: skip
     l4 = {
         "Nvidia L4 GPU running in Frankfurt": (0.8, 8.0, "hour"),
         "G2 Instance Core running in Frankfurt": (0.032, 96.0, "hour"),
@@ -223,4 +225,5 @@ def _storage() -> Iterator[Meter]:
                 unit="gibibyte month", resource="vllm-model-cache", kind="disks", workload="storage",
                 team="assistant")  # fmt: skip
     yield Meter(project=EU, service=COMPUTE, sku="Balanced PD Capacity in Frankfurt", price=0.12, quantity=40.0,
-                unit="gibibyte month", resource="erp-data", kind="disks", workload="not_ai", team="platform")  # fmt: skip
+                unit="gibibyte month", resource="erp-data", kind="disks", workload="not_ai",
+                team="platform")  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from examples import bedrock, capacity, commitments, compute, corporate, cur2, pods, sagemaker, shared, tail
+from examples import gcp as google
 from examples.bill import Month, Tagging, lines
 from examples.company import MONTHS, OPEN_FROM, RESTATED_MONTH, hours_in
 
@@ -29,12 +30,13 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
     lines: int | None = None,
     tagging: Tagging = "half",
     deliveries: int = 2,
+    gcp: bool = False,
 ) -> None:
-    """Write bills under `folder/bills` and truth under `folder/truth`.
+    """Write bills under `folder/bills` and truth under `folder/truth`; with `gcp`, Google's bill under `folder/gcp`.
 
-    `lines` counts the current deliveries together. More of them come from more small resources; fewer from coarser
-    intervals, so that a small sample still spends what the company spends. With `deliveries=1` the restated month is
-    left as it first came, open and uncorrected.
+    `lines` counts the current deliveries of the AWS bill together. More of them come from more small resources; fewer
+    from coarser intervals, so that a small sample still spends what the company spends. With `deliveries=1` the
+    restated month is left as it first came, open and uncorrected.
 
     Raises:
         ValueError: `lines` is too few to hold every kind of line once.
@@ -44,6 +46,8 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
         for delivery in _deliveries(start, seed, deliveries):
             frames = _month(delivery, tagging, wanted)
             cur2.deliver(folder / "bills", folder / "truth", delivery, cur2.numbered(frames, delivery))
+    if gcp:
+        google.write(folder, seed=seed, months=months, tagging=tagging)
 
 
 def _deliveries(start: date, seed: int, deliveries: int) -> Iterator[cur2.Delivery]:
@@ -112,8 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lines", type=int, help="lines of the three bills together (default: about 90,000)")
     parser.add_argument("--seed", type=int, default=7, help="another seed, another company of the same kind")
     parser.add_argument("--tagging", choices=("half", "none"), default="half", help="whether anybody tagged workloads")
+    parser.add_argument("--gcp", action="store_true", help="the company's Google Cloud bill too, under gcp/")
     chosen = parser.parse_args(arguments)
-    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging)
+    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging, gcp=chosen.gcp)
 
 
 if __name__ == "__main__":

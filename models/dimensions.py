@@ -134,7 +134,9 @@ class AiScope(_Strict):
     """Accounts and bills that the team declares to be AI as a whole."""
 
     accounts: tuple[str, ...] = ()
+    """Accounts, projects or subscriptions whose whole bill is AI; quote them, or YAML loses leading zeros."""
     sources: tuple[str, ...] = ()
+    """Names of `sources` whose whole bill is AI."""
 
     def holds(self, source: str) -> pl.Expr:
         """Say for each key of this source's bill whether it is in scope."""

@@ -57,7 +57,7 @@ class ExchangeRate(BaseModel):
     rate: Decimal = Field(gt=0)
     """Units of the reporting currency for one unit of `currency`."""
     effective_from: date
-    """First usage month the rate holds for."""
+    """First invoice month the rate holds for."""
 
 
 class Settings(BaseSettings):

@@ -55,7 +55,7 @@ def print_frame(
             )
         )
     console = Console()
-    console.print(table)
+    console.print(table if frame.height else Text(f"{title}: nothing there."))
     console.print()
 
 
