@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from connectors.landing import Entry, Location
 from connectors.source import SourceFile, SourceVersion
-from models.errors import BadInput, BadSettings, Refused
+from models.errors import ApportionError, BadInput, BadSettings, Refused
 
 # Data Exports (CUR 2.0): metadata/BILLING_PERIOD=2026-01[/<timestamp>-<execution>]/<export>-Manifest.json
 # Legacy CUR:             20260101-20260201[/<assembly>]/<report>-Manifest.json
@@ -48,12 +48,16 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A version, and where its files and manifest are; without a manifest every data file counts."""
+    """A version, and where its files and manifest are; without a manifest every data file counts.
+
+    `fault` is why it cannot be fetched: one month's broken manifest does not keep the others from being read.
+    """
 
     version: SourceVersion
     entries: Sequence[Entry]
     manifest: str | None = None
     manifest_etag: str = ""
+    fault: ApportionError | None = None
 
 
 def deliveries(
@@ -68,7 +72,8 @@ def deliveries(
 
     Raises:
         BadSettings: the location holds several exports and none was chosen, or not the chosen one.
-        BadInput: there is nothing to read, or a manifest cannot be read, lists a file twice or one that is missing.
+        BadInput: there is nothing to read. What is wrong with one month is that delivery's `fault`: its manifest cannot
+            be read, lists a file twice, one that is missing, or one that leaves the location.
     """
     entries = location.entries()
     manifests = [found for entry in entries if (found := _manifest(location, entry))]
@@ -81,7 +86,7 @@ def deliveries(
         return _plain(location, entries, periods_of)
     chosen = [manifest for manifest in manifests if manifest.export == (export or manifest.export)]
     by_period = groupby(sorted(chosen, key=attrgetter("period")), key=attrgetter("period"))
-    return [_listed_delivery(location, _current(list(group)), entries) for _, group in by_period]
+    return [_delivery(location, _current(list(group)), entries) for _, group in by_period]
 
 
 def _plain(
@@ -131,6 +136,14 @@ def _current(manifests: Sequence[Manifest]) -> Manifest:
 
 def _when(manifest: Manifest) -> str:
     return manifest.delivery if TIMESTAMP.match(manifest.delivery) else manifest.entry.modified.isoformat()
+
+
+def _delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) -> Delivery:
+    try:
+        return _listed_delivery(location, manifest, entries)
+    except (BadInput, Refused) as error:
+        fingerprint = _digest([manifest.export, manifest.period.isoformat(), str(error)])
+        return Delivery(_version(manifest.period, fingerprint, []), [], fault=error)
 
 
 def _listed_delivery(location: Location, manifest: Manifest, entries: Sequence[Entry]) -> Delivery:

@@ -70,6 +70,8 @@ class DeliveredFiles(ABC):
     def fetch(self, version: SourceVersion) -> Landed:
         """Land the version's files, a few at a time; files of a folder are used where they are."""
         delivery = self.delivery(version)
+        if delivery.fault:
+            raise delivery.fault
         folder = self._landing / f"{version.billing_period:%Y-%m}" / version.fingerprint[:16]
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             paths = list(pool.map(partial(self._land, folder if delivery.manifest else None), delivery.entries))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -191,26 +191,33 @@ class BigQueryTable:
             max_stream_count=1,
             timeout=CALL,
         )
-        written = waiting = 0
         writer: Any = None
         batches: list[Any] = []
+        written = waiting = 0
         try:
-            for stream in session.streams:
-                for page in storage.read_rows(stream.name, timeout=JOB).rows(session).pages:
-                    batch = page.to_arrow()
-                    self._report(batch.nbytes)
-                    writer = writer or parquet.ParquetWriter(part, batch.schema, compression="zstd")
-                    batches.append(batch)
-                    written, waiting = written + batch.num_rows, waiting + batch.num_rows
-                    if waiting >= ROWS_A_GROUP:
-                        writer.write_table(pa.Table.from_batches(batches))
-                        batches, waiting = [], 0
+            for batch in self._batches(session):
+                writer = writer or parquet.ParquetWriter(part, batch.schema, compression="zstd")
+                batches.append(batch)
+                written, waiting = written + batch.num_rows, waiting + batch.num_rows
+                if waiting >= ROWS_A_GROUP:
+                    writer.write_table(pa.Table.from_batches(batches))
+                    batches, waiting = [], 0
             if batches:
                 writer.write_table(pa.Table.from_batches(batches))
         finally:
             if writer:
                 writer.close()
         return written
+
+    def _batches(self, session: Any) -> Iterator[Any]:
+        """Give the rows as Arrow record batches; where the stream breaks off, the client takes it up at that row."""
+        storage = self._queries.connection.storage
+        schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
+        for stream in session.streams:
+            for message in storage.read_rows(stream.name, timeout=JOB):
+                content = message.arrow_record_batch.serialized_record_batch
+                self._report(len(content))
+                yield pa.ipc.read_record_batch(pa.py_buffer(content), schema)
 
     def _readable(self, file: SourceFile) -> tuple[str, Any]:
         """Name a table that can be streamed, and which of its rows and columns; a view is queried first."""

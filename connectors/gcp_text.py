@@ -94,12 +94,15 @@ def _amount(kind: str, text: str | None) -> Mapping[str, Decimal]:
 
 def rows(path: Path, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Give the rows of a JSONL or CSV file as nested values with text for numbers, and their number from 1."""
-    with tabular.readable(name), _open(path) as text:
-        first = text.read(1)
-        text.seek(0)
-        if not first:
-            raise BadInput(name, "the file is empty", AGAIN)
-        yield from _json_rows(text, name) if first == "{" else _csv_rows(text, name)
+    try:
+        with tabular.readable(name), _open(path) as text:
+            first = text.read(1)
+            text.seek(0)
+            if not first:
+                raise BadInput(name, "the file is empty", AGAIN)
+            yield from _json_rows(text, name) if first == "{" else _csv_rows(text, name)
+    except UnicodeDecodeError as error:
+        raise BadInput(name, f"the file is damaged or is no bill ({error.reason})", AGAIN) from error
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
         else:
             from pipelines.orchestration.assets import run_in_process
 
-            with _progress() as progress:
+            with _progress(republish=rebuild) as progress:
                 run_in_process(settings, todo.months, progress)
             refused |= progress.refused
             loaded = [
@@ -81,7 +81,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress(*, republish: bool) -> Iterator[Progress]:
     """Draw what the assets do: the step, and bytes fetched; plain lines where nobody watches."""
     from rich.console import Console
     from rich.progress import DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
@@ -91,7 +91,7 @@ def _progress() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Progress(on_step=lambda text: console.print(text, highlight=False))
+        yield Progress(on_step=lambda text: console.print(text, highlight=False), republish=republish)
         return
     columns = (
         SpinnerColumn(),
@@ -105,6 +105,7 @@ def _progress() -> Iterator[Progress]:
         yield Progress(
             on_bytes=lambda count: bars.advance(task, count),
             on_step=lambda text: bars.update(task, description=text),
+            republish=republish,
         )
 
 

@@ -20,7 +20,7 @@ from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.month import MonthBuilder, Reason
-from pipelines.warehouse.publish import publish
+from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
 from pipelines.warehouse.tables import TABLES
 
@@ -30,12 +30,16 @@ _FACTS: Final = ("ledger.charges_daily", "ledger.gpu_hours", "computed.attributi
 
 @dataclass(frozen=True)
 class Progress:
-    """Where assets report to while they work; the command line draws it."""
+    """Where assets report to while they work; the command line draws it.
+
+    With `republish`, what is published already is published anew: the warehouse was rebuilt for a reason.
+    """
 
     on_bytes: Callable[[int], None] = lambda _: None
     on_step: Callable[[str], None] = lambda _: None
     refused: dict[str, list[str]] = field(default_factory=dict)
     loaded: list[Loaded] = field(default_factory=list)
+    republish: bool = False
 
 
 def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -> dg.AssetsDefinition:
@@ -191,6 +195,8 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             ledger = Ledger.of(settings)
             passed = check(connection)
             what = content(settings, ledger, tagging_of(settings))
+            if what == published(settings.home) and not progress.republish:
+                return dg.MaterializeResult(metadata={"unchanged": True, "checks_passed": passed})
             path = publish(settings.home, connection, content=what, charges_version=ledger.charges.open().version())
         return dg.MaterializeResult(metadata={"path": str(path), "checks_passed": passed})
 

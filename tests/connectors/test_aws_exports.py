@@ -136,18 +136,37 @@ def test_of_several_exports_one_must_be_chosen(tmp_path: Path, source: Source) -
     assert version.files[0].name.startswith("a/data/")
 
 
+def fetched(aws: AwsCur) -> None:
+    """List the months, which must go well, and fetch the last one."""
+    aws.fetch(list(aws.versions())[-1])
+
+
+def test_a_month_whose_manifest_is_broken_does_not_keep_the_others_from_being_fetched(
+    tmp_path: Path, source: Source
+) -> None:
+    data_export(tmp_path, [line()])
+    broken = tmp_path / "metadata" / "BILLING_PERIOD=2026-02" / "prod-Manifest.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    aws = source(tmp_path)
+    good, bad = aws.versions()
+    assert aws.totals(aws.fetch(good)).lines == 1
+    with pytest.raises(BadInput, match=r"2026-02.*is no manifest"):
+        aws.fetch(bad)
+
+
 def test_a_listed_file_that_is_missing_is_named(tmp_path: Path, source: Source) -> None:
     data_export(tmp_path, [line()], [line()])
     (tmp_path / "data/BILLING_PERIOD=2026-01/prod-00002.snappy.parquet").unlink()
     with pytest.raises(BadInput, match=r"prod-00002\.snappy\.parquet', which is not there"):
-        source(tmp_path).versions()
+        fetched(source(tmp_path))
 
 
 def test_a_file_of_the_same_name_elsewhere_is_not_taken(tmp_path: Path, source: Source) -> None:
     data_export(tmp_path, [line()])
     (tmp_path / "data/BILLING_PERIOD=2026-01/prod-00001.snappy.parquet").rename(tmp_path / "prod-00001.snappy.parquet")
     with pytest.raises(BadInput, match="which is not there"):
-        source(tmp_path).versions()
+        fetched(source(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,7 @@ def test_a_manifest_that_cannot_be_followed_is_refused(
 ) -> None:
     data_export(tmp_path, [line()]).write_text(manifest)
     with pytest.raises(BadInput, match=problem):
-        source(tmp_path).versions()
+        fetched(source(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +196,7 @@ def test_a_manifest_that_cannot_be_followed_is_refused(
 def test_a_listed_key_that_leaves_its_folder_is_refused(tmp_path: Path, source: Source, key: str) -> None:
     data_export(tmp_path, [line()]).write_text(json.dumps({"executionId": "e", "dataFiles": [key]}))
     with pytest.raises(Refused, match="would leave the landing folder"):
-        source(tmp_path).versions()
+        fetched(source(tmp_path))
 
 
 def test_a_delivery_that_changes_while_it_is_read_is_an_error(tmp_path: Path, source: Source) -> None:

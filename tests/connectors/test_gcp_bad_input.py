@@ -34,7 +34,10 @@ def read(tmp_path: Path) -> Read:
         ({"currency": ""}, "row 2, column currency: '' is blank"),
         ({"cost_type": None}, "row 2, column cost_type: None is blank"),
         ({"usage_start_time": "10/01/2026"}, "row 2, column usage_start_time: '10/01/2026' is no date and time in UTC"),
-        ({"usage_end_time": "2026-01-10T00:00:00+05:30"}, "row 2, column usage_end_time: .* is no date and time in UTC"),
+        (
+            {"usage_end_time": "2026-01-10T00:00:00+05:30"},
+            "row 2, column usage_end_time: .* is no date and time in UTC",
+        ),
         ({"invoice": {"month": "202613"}}, "row 2, column invoice.month: '202613' is no month such as 202601"),
         ({"invoice": {}}, "row 2, column invoice.month: None is no month"),
         ({"credits": [credit("none", "DISCOUNT")]}, "row 2, column credits: .* holds no amount"),
@@ -46,9 +49,6 @@ def read(tmp_path: Path) -> Read:
 def test_a_cell_that_cannot_be_read_is_refused_with_its_row(
     tmp_path: Path, read: Read, name: str, columns: dict[str, Any], message: str
 ) -> None:
-    columns = {name: {**row()[name], **value} if isinstance(value, dict) and value else value for name, value in columns.items()}
-    if columns.get("cost_type", "") is None and name.endswith("csv"):
-        message = message.replace("''", "None")
     with pytest.raises(BadInput, match=message.replace("'' is blank", "(''|None) is blank")):
         read(write(tmp_path / name, [row(), row(**columns), row()]))
 
@@ -62,9 +62,11 @@ def test_money_that_is_no_number_is_refused_with_its_row(tmp_path: Path, read: R
 
 
 @pytest.mark.parametrize("name", ["bill.parquet", "bill.csv"])
-@pytest.mark.parametrize(("column", "missing"), [("credits", "credits"), ("cost", "cost"), ("invoice", r"invoice\.month")])
+@pytest.mark.parametrize(
+    ("column", "missing"), [("credits", "credits"), ("cost", "cost"), ("invoice", r"invoice\.month")]
+)
 def test_a_missing_column_is_named(tmp_path: Path, read: Read, name: str, column: str, missing: str) -> None:
-    with pytest.raises(BadInput, match=rf"{name}: column '{missing}.*' is missing; .*found: billing_account_id"):
+    with pytest.raises(BadInput, match=rf"{name}: column '{missing}.*' is missing; .*found: "):
         read(write(tmp_path / name, [row()], drop=(column,)))
 
 
@@ -76,7 +78,7 @@ def test_the_focus_export_says_which_type_reads_it(tmp_path: Path, read: Read) -
     import polars as pl
 
     pl.DataFrame({"BilledCost": [1.0]}).write_parquet(tmp_path / "focus.parquet")
-    with pytest.raises(BadInput, match="is the FOCUS export .* source of type `focus`"):
+    with pytest.raises(BadInput, match=r"is the FOCUS export .* source of type `focus`"):
         read(tmp_path)
 
 

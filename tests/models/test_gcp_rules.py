@@ -137,6 +137,12 @@ def test_commitment_fees_are_shared_and_what_a_spend_based_one_leaves_is_unused(
     assert (row["workload"], row["idle_reason"]) == ("shared", idle)
 
 
+def test_a_fee_that_paid_for_usage_is_not_unused() -> None:
+    fee = {"usage_type": "Commitment - dollar based v1: GCE for 1 Year", "charge_category": "Purchase"}
+    row = _one(fee, {"goog-originating-sku-id": "2E27-4F75-95CD"}, pricing_category="Committed")
+    assert (row["workload"], row["idle_reason"]) == ("shared", None)
+
+
 def test_bought_throughput_is_inference_whatever_kind_of_charge_it_is() -> None:
     key = {"service_code": VERTEX, "usage_type": "Generative AI Provisioned Throughput - 1 month commitment"}
     assert _said(key, charge_category="Usage") == ("inference", "billed")
