@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -243,14 +242,3 @@ def _day(file: SourceFile) -> date:
 
 def _newest(file: SourceFile) -> datetime:
     return datetime.fromisoformat(file.etag.rpartition("/")[0])
-
-
-def valid_partition(expression: str) -> str:
-    """Check that an expression is a column or DATE of one, and nothing else.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not re.fullmatch(r"[A-Za-z_]\w*|DATE\([A-Za-z_]\w*(?:, ?'[A-Za-z_/+-]+')?\)", expression, re.IGNORECASE):
-        raise ValueError("must be a column of dates, or DATE(column), for example DATE(export_time)")
-    return expression

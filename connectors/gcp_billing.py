@@ -6,20 +6,21 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from connectors import gcp_charges, gcp_text, gcp_totals, tabular
-from connectors.gcp_bigquery import BigQueryTable, valid_partition
-from connectors.gcp_client import Connection, TableName
 from connectors.gcp_columns import GcpColumns
 from connectors.gcp_files import ExportedFiles
-from connectors.gcp_queries import Queries
+from connectors.gcp_names import TableName, valid_partition
 from connectors.landing import jailed, open_location
 from connectors.source import Landed, SourceVersion, Totals
 from models.facts import Fact
+
+if TYPE_CHECKING:
+    from connectors.gcp_bigquery import BigQueryTable
 
 HUNDRED_GIB: Final = 100 << 30
 logger = logging.getLogger(__name__)
@@ -80,6 +81,11 @@ class GcpBilling:
         if options.table is None:
             s3 = options.model_dump(include={"endpoint_url", "region", "profile"})
             return ExportedFiles(open_location(options.location or "", **s3), self._landing, self._on_bytes)
+        # Google's clients take a second to import, and a configuration is read by every command.
+        from connectors.gcp_bigquery import BigQueryTable
+        from connectors.gcp_client import Connection
+        from connectors.gcp_queries import Queries
+
         table = TableName.of(options.table)
         project = options.quota_project or table.project
         connection = Connection(table, project, options.api_endpoint, options.storage_endpoint)

@@ -26,19 +26,18 @@ from models.money import MONEY, quantize
 PROVIDER: Final = "Google Cloud"
 # Credits that are not earned by a contract or a commitment.
 GIFTS: Final = ("PROMOTION", "FREE_TIER")
-OFFSET: Final = "FEE_UTILIZATION_OFFSET"
-SPEND_BASED: Final = "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE"
-RESOURCE_BASED: Final = "COMMITTED_USAGE_DISCOUNT"
-ORIGINATING_SKU: Final = ("goog-originating-sku-id", "goog_originating_sku_id")
 # What commitment ids of the older model start with; a SKU follows.
 BY_SKU: Final = "originating-sku/"
-DEFAULT_MODEL: Final = "7754-699E-0EBF"
+DEFAULT_MODEL: Final = ("7754-699E-0EBF", "Default")
+# Columns that only the expressions here see.
+OFFSETS, SPEND_BASED, RESOURCE_BASED, LABELLED, DISCOUNTED, FEE = (f"__mark_{number}" for number in range(6))
 ZERO: Final = pl.lit("0").cast(MONEY)
 # Every resource of a group would be a key of its own: a node is known by its pool (`gke-prod-a3-1f2e3d4c-x7k2`), a run
 # by its job, a volume by what claimed it.
 CHANGING: Final = (
     r"(?:[-_][0-9a-f]{8}-[0-9a-z]{4}|[-_]?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-    r"|-[0-9a-z]*\d[0-9a-z]*|[-_]\d{8}[-_T]?\d*|[-_]\d+)$"
+    # four characters with a digit: an instance of a managed group
+    r"|-(?:\d[0-9a-z]{3}|[a-z]\d[0-9a-z]{2}|[a-z]{2}\d[0-9a-z]|[a-z]{3}\d)|[-_]\d{8}[-_T]?\d*|[-_]\d+)$"
 )
 BUCKETS: Final = "95FF-2EF5-5EA1"
 
@@ -52,7 +51,31 @@ def charges(frame: pl.LazyFrame, bill: GcpColumns, month: str) -> pl.LazyFrame:
         month: the invoice month as the bill writes it, for example 202601.
     """
     columns = {**_where(bill), **_what(bill), **_commitment(bill), **_capacity_reservation(bill), **_how_much(bill)}
-    return declared(frame.filter(bill.text("invoice.month") == month).select(**columns), CHARGES)
+    asked = frame.filter(bill.text("invoice.month") == month)
+    marked = asked.with_columns(**_marks(bill)).with_columns(**{FEE: _is_fee(bill)})
+    return declared(marked.select(**columns), CHARGES)
+
+
+def _marks(bill: GcpColumns) -> dict[str, pl.Expr]:
+    """Find once what several columns depend on."""
+
+    def has(*kinds: str) -> pl.Expr:
+        return bill.cell("credits").list.agg(field("type").is_in(kinds).any()).fill_null(value=False)
+
+    model = pl.coalesce(bill.text("consumption_model.id"), bill.text("consumption_model.description"))
+    return {
+        OFFSETS: has("FEE_UTILIZATION_OFFSET"),
+        SPEND_BASED: has("COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE"),
+        RESOURCE_BASED: has("COMMITTED_USAGE_DISCOUNT"),
+        LABELLED: bill.values("labels", "goog-originating-sku-id", "goog_originating_sku_id"),
+        DISCOUNTED: (model.is_not_null() & ~model.is_in(DEFAULT_MODEL)).fill_null(value=False),
+    }
+
+
+def _is_fee(bill: GcpColumns) -> pl.Expr:
+    """Tell the fee of a commitment."""
+    named = bill.text("sku.description").str.contains(r"^(?i)commitment\b").fill_null(value=False)
+    return named | pl.col(LABELLED).is_not_null() | pl.col(OFFSETS)
 
 
 def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
@@ -74,7 +97,7 @@ def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
     if bill.has("resource"):
         name = bill.text("resource.name").str.split("/").list.last()
         known = pl.when(bill.text("service.id") == BUCKETS).then(name).otherwise(name.str.replace(CHANGING, ""))
-        subscription = pl.when(is_fee(bill)).then(bill.text("subscription.instance_id"))
+        subscription = pl.when(pl.col(FEE)).then(bill.text("subscription.instance_id"))
         columns["resource_id"] = pl.coalesce(
             bill.text("resource.global_name"), bill.text("resource.name"), subscription
         )
@@ -85,8 +108,8 @@ def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
 def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
     """Say what was used and when; the month of use is that of UTC, the invoice month that of Pacific time."""
     start, kind, sku = bill.instant("usage_start_time"), bill.text("cost_type"), bill.text("sku.description")
-    usage = (kind == "regular") & ~is_fee(bill)
-    covered = _is_discounted(bill) | _has_credit(bill, SPEND_BASED, RESOURCE_BASED)
+    usage = (kind == "regular") & ~pl.col(FEE)
+    covered = pl.col(DISCOUNTED) | pl.col(SPEND_BASED) | pl.col(RESOURCE_BASED)
     return {
         "usage_period": start.dt.date().dt.month_start(),
         "charge_period_start": start,
@@ -106,7 +129,7 @@ def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
         "sku_id": bill.text("sku.id"),
         "instance_type": bill.values("system_labels", "compute.googleapis.com/machine_spec"),
         # A fee that paid for usage is no idle money, and a rule sees that here.
-        "pricing_category": pl.when((kind == "regular") & (covered | _paid_for(bill).is_not_null()))
+        "pricing_category": pl.when((kind == "regular") & (covered | _paid_for().is_not_null()))
         .then(pl.lit("Committed"))
         .when(usage & sku.str.contains("Spot|Preemptible"))
         .then(pl.lit("Dynamic"))
@@ -115,25 +138,9 @@ def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
     }
 
 
-def _has_credit(bill: GcpColumns, *kinds: str) -> pl.Expr:
-    return bill.cell("credits").list.agg(field("type").is_in(kinds).any()).fill_null(value=False)
-
-
-def _is_discounted(bill: GcpColumns) -> pl.Expr:
-    """Tell usage at a commitment's price, in the newer model."""
-    model = pl.coalesce(bill.text("consumption_model.id"), bill.text("consumption_model.description"))
-    return model.is_not_null() & ~model.is_in((DEFAULT_MODEL, "Default"))
-
-
-def is_fee(bill: GcpColumns) -> pl.Expr:
-    """Tell the fee of a commitment."""
-    named = bill.text("sku.description").str.contains(r"^(?i)commitment\b").fill_null(value=False)
-    return named | bill.values("labels", *ORIGINATING_SKU).is_not_null() | _has_credit(bill, OFFSET)
-
-
-def _paid_for(bill: GcpColumns) -> pl.Expr:
+def _paid_for() -> pl.Expr:
     """Name the SKU whose usage a fee paid for, in the older model."""
-    return pl.when(~_has_credit(bill, OFFSET)).then(bill.values("labels", *ORIGINATING_SKU))
+    return pl.when(~pl.col(OFFSETS)).then(pl.col(LABELLED))
 
 
 def _commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
@@ -141,16 +148,16 @@ def _commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
 
     The fee of a resource-based commitment (`Commitment v1: …`) does not say how much of it was used.
     """
-    fee, covered = is_fee(bill), _has_credit(bill, SPEND_BASED)
-    paid_for = _paid_for(bill)
+    fee, covered = pl.col(FEE), pl.col(SPEND_BASED)
+    paid_for = _paid_for()
     subscription = bill.text("subscription.instance_id")
     by_sku = pl.lit(BY_SKU) + pl.when(fee).then(paid_for).when(covered).then(bill.text("sku.id"))
-    used = paid_for.is_not_null() | covered | _is_discounted(bill)
+    used = paid_for.is_not_null() | covered | pl.col(DISCOUNTED)
     spend_based = ~bill.text("sku.description").str.contains(r"^(?i)commitment v\d").fill_null(value=False)
     regular = pl.when(bill.text("cost_type") == "regular")
     return {
         "commitment_discount_id": regular.then(
-            pl.coalesce(by_sku, pl.when(fee | _is_discounted(bill)).then(subscription))
+            pl.coalesce(by_sku, pl.when(fee | pl.col(DISCOUNTED)).then(subscription))
         ),
         "commitment_discount_status": regular.then(
             pl.when(used).then(pl.lit("Used")).when(fee & spend_based).then(pl.lit("Unused"))
@@ -173,9 +180,12 @@ def _capacity_reservation(bill: GcpColumns) -> dict[str, pl.Expr]:
 
 def _how_much(bill: GcpColumns) -> dict[str, pl.Expr]:
     """Say quantity, in the unit that prices are in where the bill has it, and cost; each amount is rounded once."""
-    priced = bill.cell("usage.amount_in_pricing_units")
-    counts = (bill.text("cost_type") != "tax") & ~is_fee(bill)
-    quantity = pl.coalesce(quantize(priced), quantize(bill.cell("usage.amount")))
+    priced, used = bill.cell("usage.amount_in_pricing_units"), bill.cell("usage.amount")
+    counts = (bill.cell("cost_type") != "tax") & ~pl.col(FEE)
+    # Rounding nulls costs nothing, so the few are picked out first.
+    quantity = pl.coalesce(
+        quantize(pl.when(counts).then(priced)), quantize(pl.when(counts & priced.is_null()).then(used))
+    )
     unit = pl.when(priced.is_not_null()).then(bill.text("usage.pricing_unit")).otherwise(bill.text("usage.unit"))
     amount = quantize(field("amount"))
     earned = ~field("type").is_in(GIFTS).fill_null(value=False)
@@ -183,7 +193,7 @@ def _how_much(bill: GcpColumns) -> dict[str, pl.Expr]:
     billed = cost + bill.cell("credits").list.agg(amount.sum()).fill_null(ZERO)
     columns = {
         "pricing_unit": unit,
-        "consumed_quantity": pl.when(counts).then(quantity),
+        "consumed_quantity": quantity,
         "billed_cost": billed,
         "effective_cost": cost + bill.cell("credits").list.agg(amount.filter(earned).sum()).fill_null(ZERO),
         "net_cost": billed,

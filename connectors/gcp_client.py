@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery_storage_v1 import BigQueryReadClient
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from connectors.gcp_names import TableName
 from models.errors import BadInput
 
 # Seconds that one call, and one query or stream, may take.
@@ -27,41 +26,6 @@ JOB: Final = 1800.0
 PLAIN: Final = "http://"
 SLOW_DOWN: Final = {"quotaExceeded", "rateLimitExceeded", "jobRateLimitExceeded"}
 TOO_MUCH: Final = "bytesBilledLimitExceeded"
-TABLE: Final = re.compile(r"((?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{2,61}[a-z0-9])\.(\w{1,1024})\.([\w-]{1,1024})", re.ASCII)
-
-
-@dataclass(frozen=True)
-class TableName:
-    """A table's three names, checked."""
-
-    project: str
-    dataset: str
-    table: str
-
-    @classmethod
-    def of(cls, text: str) -> TableName:
-        """Read `project.dataset.table`.
-
-        Raises:
-            ValueError: it is no such name.
-        """
-        if not (match := TABLE.fullmatch(text)):
-            raise ValueError("must be project.dataset.table, without quotes")
-        return cls(*match.groups())
-
-    def __str__(self) -> str:
-        """Write it as people do."""
-        return f"{self.project}.{self.dataset}.{self.table}"
-
-    @property
-    def quoted(self) -> str:
-        """Write it for SQL."""
-        return f"`{self.project}`.`{self.dataset}`.`{self.table}`"
-
-    @property
-    def path(self) -> str:
-        """Write it for the Storage Read API."""
-        return f"projects/{self.project}/datasets/{self.dataset}/tables/{self.table}"
 
 
 class Connection:

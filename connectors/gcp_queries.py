@@ -56,7 +56,9 @@ class Queries:
     def dry_run(self, sql: str, parameters: Sequence[Any]) -> None:
         """Ask how much a query would read, and refuse it where that is too much."""
         config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, query_parameters=list(parameters))
-        size = self._start(sql, config).total_bytes_processed or 0
+        size = self._start(sql, config).total_bytes_processed
+        if size is None:
+            raise BadInput(str(self.name), "BigQuery does not say how much a query would read", "Run again later")
         logger.info("%s: this reads %s bytes", self.name, f"{size:,}")
         if size > self._most:
             raise Refused(

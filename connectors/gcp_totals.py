@@ -151,7 +151,8 @@ def _check(bill: GcpColumns, frame: pl.LazyFrame) -> None:
 
 def _checks(bill: GcpColumns) -> Iterator[Check]:
     for column in NEEDED:
-        yield Check(column, bill.text(column).is_null(), "is blank")
+        blank = bill.text(column) if bill.dtype(column) == pl.String else bill.cell(column)
+        yield Check(column, blank.is_null(), "is blank")
     for column in AMOUNTS:
         if bill.has(column):
             yield Check(column, no_number(bill.cell(column), bill.dtype(column)), "is no amount")

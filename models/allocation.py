@@ -66,16 +66,19 @@ def allocate_commitments(daily: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         daily: one month of one source: daily rows with their attribution (`OWNER` columns), `charge_category`,
-            `usage_type`, `usage_date`, `sub_account_id`, `commitment_discount_id` and the cost columns.
+            `commitment_discount_status`, `usage_type`, `usage_date`, `sub_account_id`, `commitment_discount_id` and
+            the cost columns.
 
     Returns:
         Parts (`PARTS`) of the rows that could be divided; the others keep their own owner.
     """
     committed = daily.filter(pl.col("commitment_discount_id").is_not_null())
-    covered = committed.filter(pl.col("charge_category") == "Usage")
+    # FOCUS bills the unused part of a commitment as usage of status Unused, AWS and Google on the fee itself.
+    unused = pl.col("commitment_discount_status").eq_missing("Unused")
+    covered = committed.filter((pl.col("charge_category") == "Usage") & ~unused)
     shared = committed.filter(pl.col("workload") == Workload.SHARED)
     negations = shared.filter(pl.col("charge_category") == "Adjustment")
-    fees = shared.filter(pl.col("charge_category") == "Purchase")
+    fees = shared.filter((pl.col("charge_category") == "Purchase") | ((pl.col("charge_category") == "Usage") & unused))
     parts = [
         divide(negations, covered, NEGATION),
         # That a fee's unused part belongs to those who used the rest is a judgment, so it is `inferred`.

@@ -41,6 +41,7 @@ _SPELLING: Final = (
     (r"-v?[0-9]+:[0-9]+$|-20[0-9]{6}\b", ""),  # version and date of a model id
     (r"([0-9])-([0-9])(-|$)", "$1.$2$3"),  # 3-3-70B
     (r"^(?:canvas|reel|Canvas|Reel)$", "nova-$0"),
+    (r"(?i)^(gemini-[3-9])\.0-", "$1-"),  # Vertex writes "Gemini 3.0 Pro" and AI Studio "gemini 3 pro"
 )
 _CLAUDE: Final = r"^claude-([0-9][0-9.]*)-([a-z]+)"
 

@@ -40,14 +40,15 @@ for command in (
 def main() -> None:
     """Run the command line; exit 1 where something was refused, 2 on a wrong call or configuration."""
     from models.errors import ApportionError, BadSettings
+    from pipelines.cli.output import say
 
     try:
         app()
     except BadSettings as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         sys.exit(2)
     except ApportionError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         sys.exit(1)
     except BrokenPipeError:
         # `apportion … | head` is no error.

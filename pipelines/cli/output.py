@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """Tell the person at the terminal something; standard output stays for answers."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print("\n".join(map(_inert, text.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def print_json(answer: object) -> None:
@@ -106,14 +106,21 @@ def exact(value: Any) -> str:
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S}"
         case _:
-            return "".join(character if character.isprintable() else "·" for character in str(value))
+            return _inert(str(value))
+
+
+def _inert(text: str) -> str:
+    # Names in a bill come from outside; what does not print could move a terminal's cursor or name its window.
+    return "".join(character if character.isprintable() else "·" for character in text)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return f"{value:f}"
-    if isinstance(value, date | datetime):
+    if isinstance(value, date | datetime | time):
         return value.isoformat()
+    if isinstance(value, bytes | timedelta):
+        return str(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Sequence):

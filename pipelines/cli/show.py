@@ -185,12 +185,13 @@ def query(
     Example: apportion query "select * from marts.reconciliation"
     """
     import duckdb
+    import polars as pl
 
     from models.errors import ApportionError
     from pipelines.cli.output import print_answer
 
     try:
         frame = _ask(config, sql)
-    except duckdb.Error as error:
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise ApportionError(f"query: {error}") from None
     print_answer(frame, as_json=json)

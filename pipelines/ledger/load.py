@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -38,15 +39,22 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
         Refused: the ledger would not hold what the files say.
     """
     landed = source.fetch(version)
-    totals = source.totals(landed)
     load_id = new_load_id()
     period = version.billing_period
-    try:
-        adds = ledger.charges.write(source.name, period, load_id, source.read(landed)[Fact.CHARGES])
-    except UnreadableError as error:
-        # `totals` reads only the columns it sums; damage elsewhere shows when all are streamed.
-        found = f"the file is damaged ({str(error.__cause__).splitlines()[0]})"
-        raise BadInput(version.files[error.number].name, found, "Fetch or export the file again") from error
+    # Nothing written counts before the commit, so the files are summed while they are written: neither alone keeps
+    # all cores busy. What is wrong with a cell `totals` knows best, so it is asked first.
+    with ThreadPoolExecutor(1) as pool:
+        summed = pool.submit(source.totals, landed)
+        try:
+            adds = ledger.charges.write(source.name, period, load_id, source.read(landed)[Fact.CHARGES])
+        except UnreadableError as error:
+            summed.result()
+            found = f"the file is damaged ({str(error.__cause__).splitlines()[0]})"
+            raise BadInput(version.files[error.number].name, found, "Fetch or export the file again") from error
+        except BadInput:
+            summed.result()
+            raise
+        totals = summed.result()
     kept = _kept(ledger.charges, adds)
     reconcile(source.name, period, totals, kept)
     is_final = totals.is_final if version.is_final is None else version.is_final

@@ -12,6 +12,7 @@ from typing import Any, Final
 import dagster as dg
 
 from models.errors import ApportionError
+from models.facts import CHARGES
 from pipelines.ledger.load import Loaded, load
 from pipelines.ledger.tables import Ledger
 from pipelines.orchestration.plan import changed_versions, content, locked, months_to_retag, tagging_of
@@ -56,6 +57,9 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["charges", name])],
         description=f"Lines of the bills of `{name}` ({kind}), by invoice month; unchanged months cost nothing.",
+        metadata={
+            "dagster/column_schema": _column_schema({name: column.meaning for name, column in CHARGES.items()}),
+        },
     )
     def charges(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         wanted = set(context.partition_keys)

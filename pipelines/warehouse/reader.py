@@ -23,6 +23,14 @@ from pipelines.warehouse.publish import LINK
 _COSTS = ("billed_cost", "effective_cost")
 
 
+# A question reads the report and nothing else: no file, no other database, no extension, no variable of this program.
+_LOCKED = (
+    "set enable_external_access = false",
+    "set python_enable_replacements = false",
+    "set lock_configuration = true",
+)
+
+
 class NotFound(ApportionError):  # noqa: N818 - reads as the answer it is
     """What was asked for is not there; says what is."""
 
@@ -35,13 +43,18 @@ def report(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise NotFound(f"{link}: nothing is published yet. Run `apportion run` first.")
     # The link is resolved here: a connection stays on the file it opened.
     with opened(link.resolve(), read_only=True) as connection:
+        for setting in _LOCKED:
+            connection.execute(setting)
         yield connection
 
 
 def ask(home: Path, sql: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
     """Answer one SQL question from the published report."""
     with report(home) as connection:
-        answer: pl.DataFrame = connection.sql(sql, params=parameters or {}).pl()
+        found = connection.sql(sql, params=parameters or {})
+        if found is None:
+            raise ApportionError("A question is one SELECT, and that is none. Nothing was changed.")
+        answer: pl.DataFrame = found.pl()
     return answer
 
 

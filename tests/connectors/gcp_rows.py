@@ -99,12 +99,17 @@ def write(path: Path, rows: Sequence[Row], drop: Sequence[str] = ()) -> Path:
     kept = [{name: value for name, value in one.items() if name not in drop} for one in rows]
     plain = path.name.removesuffix(".gz")
     if plain.endswith(".parquet"):
-        schema = pa.schema([field for field in SCHEMA if field.name not in drop])
-        parquet.write_table(pa.Table.from_pylist([_typed(one) for one in kept], schema), path)
+        parquet.write_table(table(kept, drop), path)
         return path
     text = _csv(kept) if plain.endswith(".csv") else _json(kept)
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
+
+
+def table(rows: Sequence[Row], drop: Sequence[str] = ()) -> pa.Table:
+    """Give rows their types."""
+    schema = pa.schema([field for field in SCHEMA if field.name not in drop])
+    return pa.Table.from_pylist([_typed({**USAGE, **one}) for one in rows], schema)
 
 
 def _typed(row: Row) -> Row:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -212,3 +213,52 @@ def test_a_gzip_is_known_by_its_bytes(tmp_path: Path, read: Read) -> None:
     path = write(tmp_path / "a.jsonl", [row()])
     path.write_bytes(gzip.compress(path.read_bytes()))
     assert len(read(path)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("gke-prod-a3-1f2e3d4c-x7k2", "gke-prod-a3"),
+        ("trainer-x1y2", "trainer"),
+        ("worker-0012", "worker"),
+        ("pvc-0b1c2d3e-0000-1111-2222-333344445555", "pvc"),
+        ("projects/p/locations/l/endpoints/chat-llama-7b", "chat-llama-7b"),
+        ("sft_20260105_120000", "sft"),
+        ("vllm-prod", "vllm-prod"),
+    ],
+)
+def test_a_resource_goes_by_what_a_person_called_it(tmp_path: Path, read: Read, name: str, known: str) -> None:
+    charges, _ = read(write(tmp_path / "a.parquet", [row(resource={"name": name})]))
+    assert charges.select("resource_id", "resource_name").row(0) == (name, known)
+
+
+def test_every_sum_of_a_file_is_what_duckdb_makes_of_it(tmp_path: Path, read: Read) -> None:
+    rows = [
+        row(
+            cost=number / 7,
+            project={"id": f"p{number % 3}", "labels": []},
+            service={"id": f"S{number % 5}", "description": "s"},
+            credits=[credit(-number / 11, "DISCOUNT"), credit(-number / 13, "PROMOTION")] if number % 2 else [],
+        )
+        for number in range(500)
+    ]
+    path = write(tmp_path / "a.parquet", rows)
+    charges, _ = read(path)
+    # Doubles of this size have at most 19 decimals; DuckDB rounds half up, and no half occurs here.
+    says = duckdb.execute(
+        """
+        select project.id, service.id, count(*),
+            sum(cost::varchar::decimal(38, 12)),
+            sum(coalesce(list_sum([c.amount::varchar::decimal(38, 12) for c in credits]), 0)),
+            sum(coalesce(list_sum([c.amount::varchar::decimal(38, 12) for c in credits if c.type <> 'PROMOTION']), 0))
+        from read_parquet(?) where invoice.month = '202601' group by all order by all
+        """,
+        [str(path)],
+    ).fetchall()
+    ours = (
+        charges.group_by("sub_account_id", "service_code")
+        .agg(pl.len(), pl.col("billed_cost", "effective_cost").sum())
+        .sort("sub_account_id", "service_code")
+    )
+    expected = [(*key, count, cost + given, cost + earned) for *key, count, cost, given, earned in says]
+    assert ours.rows() == expected

@@ -17,6 +17,7 @@ SCHEMA: Schema = {
     "sub_account_id": pl.String,
     "usage_date": pl.Date,
     "commitment_discount_id": pl.String,
+    "commitment_discount_status": pl.String,
     **dict.fromkeys(OWNER, pl.String),
     **dict.fromkeys(COST_COLUMNS, MONEY),
 }
@@ -83,6 +84,13 @@ def test_a_fee_is_divided_by_effective_cost_and_stays_unused_commitment() -> Non
     assert by_workload(parts, "billed_cost") == {"training": Decimal(6), "not_ai": Decimal(2)}
     assert set(parts["idle_reason"]) == {"unused_commitment"}
     assert set(parts["evidence"]) == {"inferred"}
+
+
+def test_an_unused_part_billed_as_usage_is_divided_like_a_fee_and_covers_nothing() -> None:
+    unused = {**fee("4", "4"), "charge_category": "Usage", "commitment_discount_status": "Unused"}
+    parts = allocate_commitments(daily(used("inference", "9", "3"), unused))
+    assert by_workload(parts, "effective_cost") == {"inference": Decimal(4)}
+    assert set(parts["idle_reason"]) == {"unused_commitment"}
 
 
 def test_a_commitment_that_covered_nothing_stays_whole() -> None:

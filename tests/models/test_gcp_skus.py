@@ -161,7 +161,7 @@ def test_lines_that_count_tokens_name_their_model() -> None:
         "claude-haiku-4.5", "claude-opus-4.8", "claude-sonnet-4.6", "deepseek-v3.1",
         "gemini-2.0-flash", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-flash-live",
         "gemini-2.5-flash-native-image", "gemini-2.5-pro", "gemini-3-flash", "gemini-3-pro", "gemini-3-pro-image",
-        "gemini-3.0-pro", "gemini-3.1-flash-image", "gemini-3.1-flash-lite", "gemini-3.5-flash",
+        "gemini-3.1-flash-image", "gemini-3.1-flash-lite", "gemini-3.5-flash",
         "gemini-3.5-live-translate", "gemini-3.7-flash", "gemini-3.8-flash", "llama-4-maverick", "llama-4-scout",
     ]  # fmt: skip
     newer = _attributed(_newer_model).filter(pl.col("token_bucket").is_not_null())

@@ -1,0 +1,77 @@
+"""The sample company, run once, and its commands as a person would type them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from examples.sample import write_sample
+from pipelines.cli.app import main
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, what it said beside that, and its exit status."""
+
+    status: int
+    out: str
+    said: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with a configuration, and somebody who types."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "apportion.yaml"
+
+    def type(self, *words: str, config: bool = True) -> Answer:
+        """Run a command in this process; importing everything anew takes seconds."""
+        out, said = io.StringIO(), io.StringIO()
+        line = ["apportion", *words, *(["--config", str(self.config)] if config else [])]
+        status: Any = 0
+        with (
+            patch.object(sys, "argv", line),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(said),
+            patch.dict(os.environ, {"COLUMNS": "80"}),
+        ):
+            try:
+                main()
+            except SystemExit as left:
+                status = left.code
+        return Answer(int(status or 0), out.getvalue(), said.getvalue())
+
+
+def made(folder: Path, lines: int | None = None) -> Desk:
+    """Write the sample company and its configuration."""
+    write_sample(folder, lines=lines)
+    shutil.copy(str(files("examples") / "apportion.yaml"), folder)
+    return Desk(folder)
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """The whole sample, run; read it, do not change it."""
+    ready = made(tmp_path_factory.mktemp("desk"))
+    ran = ready.type("run")
+    assert ran.status == 0, ran.said
+    return ready

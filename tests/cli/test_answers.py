@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Desk
+
+pytestmark = pytest.mark.pipeline
+
+ANSWERS = ("split", "idle", "models", "claims", "unattributed", "rules")
+RATIOS = {"share_of_ai"}
+MONTHS = ("2026-07", "2026-08", "2026-09")
+
+
+def cells(answer: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(answer, dict):
+        for key, value in answer.items():
+            yield from cells(value, key)
+    elif isinstance(answer, list):
+        for value in answer:
+            yield from cells(value, name)
+    else:
+        yield name, answer
+
+
+def total(rows: list[dict[str, Any]], column: str = "effective_cost") -> Decimal:
+    return sum((Decimal(row[column]) for row in rows), Decimal(0))
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_json_holds_money_as_exact_text(desk: Desk, command: str) -> None:
+    answer = desk.type(command, "--json")
+    assert answer.status == 0, answer.said
+    assert answer.json
+    for name, value in cells(answer.json):
+        assert not isinstance(value, float) or name in RATIOS, name
+        if name.endswith("_cost") and value is not None:
+            assert isinstance(value, str), name
+            assert -Decimal(value).as_tuple().exponent == 12, (name, value)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("command", [*ANSWERS, "query"])
+def test_tables_fit_a_terminal_of_80_columns(desk: Desk, command: str) -> None:
+    question = ["select workload, sum(effective_cost) from marts.costs_by_workload group by all"]
+    answer = desk.type(command, *(question if command == "query" else []))
+    assert answer.status == 0, answer.said
+    shown = answer.out.partition("The rule that would settle")[0]
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_no_figure_of_a_table_is_cut_or_folded(desk: Desk, command: str) -> None:
+    shown = desk.type(command).out
+    assert "…" not in shown
+    for row in desk.type(command, "--json").json:
+        cost = row.get("effective_cost")
+        assert cost is None or f"{Decimal(cost):,.2f}" in shown
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_a_pipe_gets_no_colours(desk: Desk, command: str) -> None:
+    assert "\x1b" not in desk.type(command).out
+
+
+@pytest.mark.parametrize("command", ["split", "idle", "models"])
+def test_months_add_up_to_the_whole(desk: Desk, command: str) -> None:
+    more = ("--limit", "1000") if command == "models" else ()
+    whole = total(desk.type(command, "--json", *more).json)
+    months = [total(desk.type(command, "--json", "--period", month, *more).json) for month in MONTHS]
+    assert sum(months) == whole
+    assert all(months)
+
+
+@pytest.mark.parametrize(("command", "column"), [("claims", "period"), ("unattributed", "billing_period")])
+def test_a_period_shows_that_month_only(desk: Desk, command: str, column: str) -> None:
+    rows = desk.type(command, "--json", "--period", "2026-08").json
+    assert {row[column] for row in rows} == {"2026-08-01"}
+    assert desk.type(command, "--json", "--period", "2019-01").json == []
+
+
+def test_a_month_without_bills_says_so(desk: Desk) -> None:
+    answer = desk.type("split", "--period", "2019-01")
+    assert (answer.status, answer.out.strip()) == (0, "Split of AI cost, 2019-01: nothing there.")
+
+
+def test_the_split_is_the_ledger_to_the_last_digit(desk: Desk) -> None:
+    (ledger,) = desk.type("query", "--json", "select sum(billed_cost_loaded) as billed from marts.reconciliation").json
+    assert total(desk.type("split", "--json").json, "billed_cost") == Decimal(ledger["billed"])
+
+
+def test_shares_of_ai_add_up_to_one(desk: Desk) -> None:
+    shares = [row["share_of_ai"] for row in desk.type("split", "--json").json if row["share_of_ai"] is not None]
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_limits_are_kept(desk: Desk) -> None:
+    assert len(desk.type("models", "--json", "--limit", "3").json) == 3
+    assert len(desk.type("unattributed", "--json", "--limit", "2").json) == 2
+
+
+def test_rules_are_listed_in_the_order_they_are_tried(desk: Desk) -> None:
+    ours = desk.type("rules", "--json").json
+    (asked,) = desk.type("query", "--json", "select list(rule_id order by position) as ids from reference.rules").json
+    assert [rule["id"] for rule in ours] == asked["ids"]
+    assert all(date.fromisoformat(rule["checked_on"]) for rule in ours)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from examples.sample import write_sample
+from pipelines.definitions import definitions, defs
+from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.assets import MONTHS
+from pipelines.settings import Settings
+
+pytestmark = pytest.mark.pipeline
+
+ROOT = Path(__file__).parents[2]
+CHARGES = dg.AssetKey(["charges", "aws"])
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("delivered")
+    write_sample(folder, lines=2000)
+    shutil.copy(ROOT / "examples" / "apportion.yaml", folder)
+    return folder
+
+
+@pytest.fixture
+def company(delivered: Path, tmp_path: Path) -> Path:
+    """Three months of bills, none loaded yet."""
+    return shutil.copytree(delivered, tmp_path / "company")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def loaded(folder: Path) -> list[str]:
+    ledger = Ledger.of(Settings.load(folder / "apportion.yaml"))
+    return sorted(f"{period:%Y-%m}" for _, period in ledger.charges.partitions())
+
+
+def job(folder: Path) -> dg.JobDefinition:
+    whole = definitions(Settings.load(folder / "apportion.yaml"))
+    return whole.resolve_implicit_global_asset_job_def()
+
+
+def month_range(first: str, last: str) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+
+
+def damage(folder: Path, month: str) -> None:
+    for file in (folder / "bills").rglob(f"data/BILLING_PERIOD={month}/*/*.parquet"):
+        content = bytearray(file.read_bytes())
+        content[-1000:-8] = bytes(992)
+        file.write_bytes(bytes(content))
+
+
+def test_the_definitions_validate_as_dagster_does_it(delivered: Path) -> None:
+    environment = {**os.environ, "APPORTION_CONFIG": str(delivered / "apportion.yaml")}
+    environment |= {"DAGSTER_HOME": str(delivered), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    (delivered / "dagster.yaml").write_text("telemetry: { enabled: false }\n", encoding="utf-8")
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "pipelines.definitions"]
+    done = subprocess.run(command, env=environment, cwd=delivered, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "All code locations passed validation" in done.stderr + done.stdout
+
+
+def test_importing_the_definitions_reads_no_file_and_no_variable(tmp_path: Path) -> None:
+    code = "from pipelines.definitions import defs; print(type(defs).__name__)"
+    environment = {**os.environ, "APPORTION_CONFIG": str(tmp_path / "there-is-none.yaml")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_configuration_is_named_when_dagster_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPORTION_CONFIG", str(tmp_path / "none.yaml"))
+    with pytest.raises(Exception, match=r"none\.yaml: there is no such file"):
+        defs()
+
+
+def test_every_asset_says_what_it_is(delivered: Path) -> None:
+    graph = definitions(Settings.load(delivered / "apportion.yaml")).resolve_asset_graph()
+    assert len(graph.get_all_asset_keys()) > 10
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.group_name not in {None, "default"}, key
+        assert asset.description, key
+        assert asset.kinds, key
+
+
+def test_every_table_shows_its_columns(delivered: Path) -> None:
+    graph = definitions(Settings.load(delivered / "apportion.yaml")).resolve_asset_graph()
+    tables = [key for key in graph.get_all_asset_keys() if key.path[0] != "reports"]
+    for key in tables:
+        schema: Any = graph.get(key).metadata["dagster/column_schema"]
+        columns = getattr(schema, "schema", schema).columns
+        assert columns, key
+        assert [column.name for column in columns if not column.description] == [], key
+
+
+def test_a_partition_loads_its_month_and_no_other(company: Path, instance: dg.DagsterInstance) -> None:
+    result = job(company).execute_in_process(
+        instance=instance, asset_selection=[CHARGES], partition_key="2026-08", run_config=QUIET
+    )
+    assert result.success
+    assert loaded(company) == ["2026-08"]
+    assert instance.get_materialized_partitions(CHARGES) == {"2026-08"}
+    (event,) = result.asset_materializations_for_node("charges__aws")
+    assert event.metadata["months"].value == "2026-08"
+
+
+def test_a_backfill_over_months_is_one_run(company: Path, instance: dg.DagsterInstance) -> None:
+    graph = definitions(Settings.load(company / "apportion.yaml")).resolve_asset_graph()
+    assert graph.get(CHARGES).backfill_policy == dg.BackfillPolicy.single_run()
+    result = job(company).execute_in_process(
+        instance=instance, asset_selection=[CHARGES], tags=month_range("2026-07", "2026-09"), run_config=QUIET
+    )
+    assert result.success
+    assert loaded(company) == ["2026-07", "2026-08", "2026-09"]
+    assert instance.get_runs_count() == 1
+    assert instance.get_materialized_partitions(CHARGES) >= {"2026-07", "2026-08", "2026-09"}
+
+
+def test_a_refused_month_fails_its_check_and_keeps_no_other_from_loading(
+    company: Path, instance: dg.DagsterInstance
+) -> None:
+    damage(company, "2026-08")
+    result = job(company).execute_in_process(
+        instance=instance, asset_selection=[CHARGES], tags=month_range("2026-07", "2026-09"), run_config=QUIET
+    )
+    assert loaded(company) == ["2026-07", "2026-09"]
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.asset_key, check.passed) == ("every_month_loaded", CHARGES, False)
+    reason = str(check.metadata["refused"].value)
+    assert "2026-08" in reason
+    assert "Fetch or export the file again" in reason
+
+
+def test_a_partition_that_is_there_already_is_not_loaded_again(company: Path, instance: dg.DagsterInstance) -> None:
+    for _ in range(2):
+        assert (
+            job(company)
+            .execute_in_process(
+                instance=instance, asset_selection=[CHARGES], partition_key="2026-07", run_config=QUIET
+            )
+            .success
+        )
+    assert Ledger.of(Settings.load(company / "apportion.yaml")).loads.open().version() == 1
+
+
+def test_the_whole_graph_runs_from_bill_to_report(company: Path, instance: dg.DagsterInstance) -> None:
+    result = job(company).execute_in_process(
+        instance=instance, tags=month_range("2026-07", "2026-09"), run_config=QUIET
+    )
+    assert result.success
+    assert (company / ".apportion" / "reports.duckdb").exists()
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
+def test_months_reach_back_and_hold_the_open_one() -> None:
+    months = MONTHS.get_partition_keys()
+    assert months[0] == "2015-01"
+    assert months[-1] == f"{date.today():%Y-%m}"  # noqa: DTZ011 - both are of this machine's day
+
+
+def test_the_settings_decide_the_assets(tmp_path: Path) -> None:
+    sources = [{"name": name, "type": "aws_cur", "location": "bills"} for name in ("prod", "sandbox")]
+    (tmp_path / "apportion.yaml").write_text(json.dumps({"sources": sources}), encoding="utf-8")
+    graph = definitions(Settings.load(tmp_path / "apportion.yaml")).resolve_asset_graph()
+    charges = {key.path[1] for key in graph.get_all_asset_keys() if key.path[0] == "charges"}
+    assert charges == {"prod", "sandbox"}

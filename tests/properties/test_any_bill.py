@@ -1,0 +1,193 @@
+"""What holds for any bill, by real loads into a real ledger and warehouse."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.facts import COST_COLUMNS
+from models.workloads import Workload
+from pipelines.ledger.load import load
+from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.assets import Progress, refresh_months
+from pipelines.orchestration.plan import changed_versions, tagging_of
+from pipelines.settings import Settings
+from pipelines.warehouse.build import build, check, show_lines, sql_models
+from pipelines.warehouse.database import warehouse
+from pipelines.warehouse.reference import refresh_reference
+from tests.properties.bills import Format, Line, bills, said, write
+
+if TYPE_CHECKING:
+    import duckdb
+
+pytestmark = pytest.mark.pipeline
+
+EXAMPLES = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+formats = st.sampled_from(["parquet", "csv"])
+LEDGER_SUMS = "select " + ", ".join(f"sum({name}) as {name}" for name in COST_COLUMNS)
+OURS = """
+rules:
+  - id: everything-in-one-account-trains
+    workload: training
+    evidence: declared
+    reason: The research account does nothing but train.
+    when: { sub_account_id: { equals: "111122223333" } }
+    examples: [ { sub_account_id: "111122223333" } ]
+"""
+
+
+@dataclass(frozen=True)
+class Books:
+    """A folder with a configuration and a bill, and what became of it."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(self.folder / "apportion.yaml")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.of(self.settings)
+
+    def configure(self, **changed: Any) -> None:
+        source = {"name": "aws", "type": "aws_cur", "location": "bills"}
+        config = {"home": "home", "sources": [source], "dimensions": {"team": [{"tag": "team"}]}, **changed}
+        (self.folder / "apportion.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    def run(self) -> int:
+        """Do what a run does short of publishing; every check must pass. Give the number of months loaded."""
+        ledger, source = self.ledger, self.settings.open("aws")
+        changed = changed_versions(ledger, source)
+        for version in changed:
+            load(ledger, source, version)
+        with warehouse(self.settings) as connection:
+            refresh_months(self.settings, connection, Progress())
+            refresh_reference(connection, ledger, self.settings, tagging_of(self.settings).rulebook)
+            show_lines(connection, ledger)
+            for model in sql_models():
+                build(connection, model)
+            check(connection)
+        return len(changed)
+
+    def versions(self) -> list[int]:
+        return [table.open().version() for table in (self.ledger.charges, self.ledger.loads, self.ledger.attributions)]
+
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with warehouse(self.settings) as connection:
+            yield connection
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.opened() as connection:
+            rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()
+        return rows
+
+    def marts(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Give every mart as sorted rows; when something was loaded is left out."""
+        found = {}
+        with self.opened() as connection:
+            for model in sql_models():
+                if model.schema == "marts":
+                    frame = connection.sql(f"from {model.table}").pl().drop("loaded_at", strict=False)
+                    found[model.name] = sorted(frame.rows(), key=repr)
+        return found
+
+
+@contextmanager
+def books(bill: Sequence[Line], written_as: Format, files: int = 1) -> Iterator[Books]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = Books(Path(folder))
+        made.configure()
+        write(made.folder / "bills", bill, written_as, files)
+        made.run()
+        yield made
+
+
+@EXAMPLES
+@given(bill=bills, written_as=formats)
+def test_the_ledger_holds_what_the_file_says_and_the_parts_what_the_ledger_holds(
+    bill: list[Line], written_as: Format
+) -> None:
+    expected = said(bill, written_as)
+    with books(bill, written_as) as kept:
+        (loaded,) = kept.ask("select lines_loaded, split_lines, billed_cost_loaded from ledger.loads")
+        assert loaded == (expected.lines, expected.split_lines, expected.billed_cost)
+        (sums,) = kept.ask(f"{LEDGER_SUMS} from ledger.charges where split_parent_resource_id is null")
+        assert (sums[0], sums[3] or Decimal(0)) == (expected.billed_cost, expected.list_cost)
+        for table in ("ledger.charges_daily", "intermediate.int_charges_allocated"):
+            assert kept.ask(f"{LEDGER_SUMS} from {table}") == [sums], table
+        (marts,) = kept.ask("select sum(billed_cost), sum(effective_cost) from marts.costs_by_workload")
+        assert marts == sums[:2]
+        (by_team,) = kept.ask("select sum(billed_cost), sum(effective_cost) from marts.costs_by_team")
+        assert by_team == sums[:2]
+
+
+@EXAMPLES
+@given(bill=bills, written_as=formats)
+def test_every_part_has_one_workload_and_every_line_one_attribution(bill: list[Line], written_as: Format) -> None:
+    known = {str(workload) for workload in Workload}
+    with books(bill, written_as) as kept:
+        workloads = "select workload from intermediate.int_charges_allocated union select workload from ledger.charges"
+        assert {workload for (workload,) in kept.ask(workloads)} <= known
+        assert kept.ask("from computed.allocations select daily_id, part group by all having count(*) > 1") == []
+        assert kept.ask("select count(*) from ledger.charges") == [(len(bill),)]
+        divided = """
+            select whole.daily_id from ledger.charges_daily as whole
+            inner join (select daily_id, sum(effective_cost) as parts from computed.allocations group by all) as part
+            using (daily_id) where whole.effective_cost <> part.parts
+        """
+        assert kept.ask(divided) == []
+
+
+@EXAMPLES
+@given(bill=bills, written_as=formats)
+def test_running_twice_changes_nothing(bill: list[Line], written_as: Format) -> None:
+    with books(bill, written_as) as kept:
+        before = kept.versions(), kept.marts(), kept.ask("from ledger.charges_daily order by all")
+        assert kept.run() == 0
+        assert (kept.versions(), kept.marts(), kept.ask("from ledger.charges_daily order by all")) == before
+
+
+@EXAMPLES
+@given(bill=bills, written_as=formats, files=st.integers(1, 4), order=st.randoms(use_true_random=False))
+def test_order_and_partitioning_of_files_change_nothing(
+    bill: list[Line], written_as: Format, files: int, order: random.Random
+) -> None:
+    shuffled = order.sample(bill, len(bill))
+    with books(bill, written_as) as one, books(shuffled, written_as, files) as other:
+        assert one.marts() == other.marts()
+        daily = "from ledger.charges_daily order by all"
+        assert one.ask(daily) == other.ask(daily)
+        assert one.ask("from computed.allocations order by all") == other.ask("from computed.allocations order by all")
+
+
+@EXAMPLES
+@given(bill=bills, written_as=formats)
+def test_a_new_rule_changes_tags_and_no_sum(bill: list[Line], written_as: Format) -> None:
+    sums = f"{LEDGER_SUMS}, sum(charge_count) from intermediate.int_charges_allocated"
+    tags = "select source_row, attribution_rule_id, workload from ledger.charges where sub_account_id {} order by all"
+    with books(bill, written_as) as kept:
+        before, others = kept.ask(sums), kept.ask(tags.format("<> '111122223333'"))
+        version = kept.versions()[0]
+        (kept.folder / "ours.yaml").write_text(OURS, encoding="utf-8")
+        kept.configure(rules=["ours.yaml"])
+        assert kept.run() == 0
+        assert kept.versions()[0] == version
+        assert kept.ask(sums) == before
+        assert kept.ask(tags.format("<> '111122223333'")) == others
+        decided = {rule for _, rule, _ in kept.ask(tags.format("= '111122223333'"))}
+        assert decided <= {"everything-in-one-account-trains"}
