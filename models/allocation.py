@@ -1,8 +1,9 @@
 """Divide daily rows that belong to several owners, by evidence found beside them, so that parts sum to the whole.
 
-The first clients are commitments. A Savings Plan negation cancels usage, so it is divided like the usage it cancels;
-the fee of a plan or reservation is divided like the usage the commitment covered. Both look first at the same day,
-then at the whole month; what covered nothing stays whole and `shared`.
+A Savings Plan negation cancels usage, so it is divided like the usage it cancels; the fee of a plan or reservation is
+divided like the usage the commitment covered. Both look first at the same day, then at the whole month. A discount line
+that names no usage is divided like the use of its account and service. What finds nothing beside it stays whole and
+`shared`.
 """
 
 from __future__ import annotations
@@ -60,14 +61,19 @@ FEE: Final = (
     Basis("usage_the_commitment_covered_that_month", ("commitment_discount_id",), "effective_cost"),
 )
 
+DISCOUNT: Final = (
+    Basis("usage_it_discounts_in_the_account", ("service_code", "sub_account_id"), "billed_cost"),
+    Basis("usage_it_discounts", ("service_code",), "billed_cost"),
+)
 
-def allocate_commitments(daily: pl.DataFrame) -> pl.DataFrame:
-    """Divide the fees and negations of commitments over the usage they covered.
+
+def allocate(daily: pl.DataFrame) -> pl.DataFrame:
+    """Divide what belongs to the usage beside it: fees and negations of commitments, and discount lines.
 
     Args:
         daily: one month of one source: daily rows with their attribution (`OWNER` columns), `charge_category`,
-            `commitment_discount_status`, `usage_type`, `usage_date`, `sub_account_id`, `commitment_discount_id` and
-            the cost columns.
+            `commitment_discount_id`, `commitment_discount_status`, `line_item_type`, `service_code`, `usage_type`,
+            `usage_date`, `sub_account_id` and the cost columns.
 
     Returns:
         Parts (`PARTS`) of the rows that could be divided; the others keep their own owner.
@@ -79,7 +85,14 @@ def allocate_commitments(daily: pl.DataFrame) -> pl.DataFrame:
     shared = committed.filter(pl.col("workload") == Workload.SHARED)
     negations = shared.filter(pl.col("charge_category") == "Adjustment")
     fees = shared.filter((pl.col("charge_category") == "Purchase") | ((pl.col("charge_category") == "Usage") & unused))
+    discounts = daily.filter(
+        pl.col("workload") == Workload.SHARED,
+        pl.col("charge_category") == "Adjustment",
+        pl.col("line_item_type").str.ends_with("Discount"),
+        pl.col("commitment_discount_id").is_null(),
+    )
     parts = [
+        divide(discounts, daily.filter(pl.col("charge_category") == "Usage"), DISCOUNT),
         divide(negations, covered, NEGATION),
         # That a fee's unused part belongs to those who used the rest is a judgment, so it is `inferred`.
         divide(fees, covered, FEE).with_columns(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.allocation import allocate_commitments
+from models.allocation import allocate
 from models.facts import COST_COLUMNS
 from pipelines.ledger.tables import TAGGED, Ledger, new_load_id
 from pipelines.warehouse.database import Build, builds, replace_month
@@ -163,7 +163,7 @@ def _frames(facts: MonthFacts) -> dict[str, pl.DataFrame]:
     )
     frames = {
         "computed.attributions": facts.attributions,
-        "computed.allocations": allocate_commitments(attributed),
+        "computed.allocations": allocate(attributed),
         "ledger.charges_daily": facts.daily,
     }
     if facts.gpu_hours is not None:

@@ -6,13 +6,15 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.allocation import OWNER, allocate_commitments
+from models.allocation import OWNER, allocate
 from models.facts import COST_COLUMNS, Schema
 from models.money import MONEY
 
 SCHEMA: Schema = {
     "daily_id": pl.Int64,
     "charge_category": pl.String,
+    "line_item_type": pl.String,
+    "service_code": pl.String,
     "usage_type": pl.String,
     "sub_account_id": pl.String,
     "usage_date": pl.Date,
@@ -26,6 +28,7 @@ SCHEMA: Schema = {
 def daily(*rows: dict[str, Any]) -> pl.DataFrame:
     base = {
         "charge_category": "Usage",
+        "service_code": "AmazonEC2",
         "usage_type": "BoxUsage:p5.48xlarge",
         "sub_account_id": "1",
         "usage_date": date(2026, 7, 1),
@@ -56,13 +59,13 @@ def by_workload(parts: pl.DataFrame, column: str) -> dict[str, Decimal]:
 
 
 def test_a_negation_is_divided_like_the_usage_it_cancels() -> None:
-    parts = allocate_commitments(daily(used("training", "30"), used("inference", "10"), negation("-40")))
+    parts = allocate(daily(used("training", "30"), used("inference", "10"), negation("-40")))
     assert by_workload(parts, "billed_cost") == {"training": Decimal(-30), "inference": Decimal(-10)}
     assert set(parts["evidence"]) == {"declared"}
 
 
 def test_a_negation_looks_at_its_own_day_and_usage_type_first() -> None:
-    parts = allocate_commitments(
+    parts = allocate(
         daily(
             used("training", "30"),
             used("inference", "30", usage_date=date(2026, 7, 2)),
@@ -74,12 +77,12 @@ def test_a_negation_looks_at_its_own_day_and_usage_type_first() -> None:
 
 
 def test_a_negation_without_usage_that_day_follows_the_month() -> None:
-    parts = allocate_commitments(daily(used("training", "30", usage_date=date(2026, 7, 9)), negation("-30")))
+    parts = allocate(daily(used("training", "30", usage_date=date(2026, 7, 9)), negation("-30")))
     assert parts["method"].to_list() == ["usage_it_cancels_that_month"]
 
 
 def test_a_fee_is_divided_by_effective_cost_and_stays_unused_commitment() -> None:
-    parts = allocate_commitments(daily(used("training", "9", "3"), used("not_ai", "9", "1"), fee("8", "4")))
+    parts = allocate(daily(used("training", "9", "3"), used("not_ai", "9", "1"), fee("8", "4")))
     assert by_workload(parts, "effective_cost") == {"training": Decimal(3), "not_ai": Decimal(1)}
     assert by_workload(parts, "billed_cost") == {"training": Decimal(6), "not_ai": Decimal(2)}
     assert set(parts["idle_reason"]) == {"unused_commitment"}
@@ -88,18 +91,46 @@ def test_a_fee_is_divided_by_effective_cost_and_stays_unused_commitment() -> Non
 
 def test_an_unused_part_billed_as_usage_is_divided_like_a_fee_and_covers_nothing() -> None:
     unused = {**fee("4", "4"), "charge_category": "Usage", "commitment_discount_status": "Unused"}
-    parts = allocate_commitments(daily(used("inference", "9", "3"), unused))
+    parts = allocate(daily(used("inference", "9", "3"), unused))
     assert by_workload(parts, "effective_cost") == {"inference": Decimal(4)}
     assert set(parts["idle_reason"]) == {"unused_commitment"}
 
 
+def discount(amount: str, **more: Any) -> dict[str, Any]:
+    return negation(
+        amount, **{"line_item_type": "EdpDiscount", "commitment_discount_id": None, "usage_type": None, **more}
+    )
+
+
+def test_a_discount_line_is_divided_like_the_use_of_its_account_and_service() -> None:
+    parts = allocate(
+        daily(
+            used("training", "30"),
+            used("inference", "10"),
+            used("not_ai", "50", sub_account_id="2"),
+            used("inference", "50", service_code="AmazonS3"),
+            discount("-4"),
+        )
+    )
+    assert by_workload(parts, "billed_cost") == {"training": Decimal(-3), "inference": Decimal(-1)}
+
+
+def test_a_discount_on_an_account_without_use_follows_the_service() -> None:
+    parts = allocate(daily(used("training", "30"), discount("-3", sub_account_id="payer")))
+    assert parts["method"].to_list() == ["usage_it_discounts"]
+
+
+def test_a_refund_is_nobodys_and_stays_whole() -> None:
+    assert allocate(daily(used("training", "30"), discount("-3", line_item_type="Refund"))).height == 0
+
+
 def test_a_commitment_that_covered_nothing_stays_whole() -> None:
-    assert allocate_commitments(daily(fee("8", "8"))).height == 0
+    assert allocate(daily(fee("8", "8"))).height == 0
 
 
 def test_another_commitments_usage_does_not_count() -> None:
     rows = daily(used("training", "9", commitment_discount_id="sp-2"), fee("8", "8"))
-    assert allocate_commitments(rows).height == 0
+    assert allocate(rows).height == 0
 
 
 amounts = st.decimals(min_value=-1000, max_value=1000, places=12)
@@ -117,8 +148,9 @@ def test_parts_sum_to_the_row_in_every_cost(
         *(used(workload, str(first), str(second)) for workload, first, second in usage),
         negation(str(billed)),
         fee(str(billed), str(effective)),
+        discount(str(billed), effective_cost=effective),
     )
-    parts = allocate_commitments(rows)
+    parts = allocate(rows)
     sums = parts.group_by("daily_id").agg(pl.col(COST_COLUMNS).sum())
     both = sums.join(rows, on="daily_id", suffix="_whole")
     assert sums.height == both.height
