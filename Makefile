@@ -25,10 +25,10 @@ demo: setup ## Run the whole pipeline on the bundled sample company and show the
 	@$(BIN)/apportion demo
 
 test: setup ## Run every test (at most 6 minutes)
-	$(BIN)/pytest -m "not soak"
+	$(BIN)/pytest -m "not soak" -n auto --dist loadfile
 
 unit: setup ## Run the quick tests only (at most a minute)
-	$(BIN)/pytest -m "not soak and not pipeline"
+	$(BIN)/pytest -m "not soak and not pipeline" -n auto --dist loadfile
 
 soak: setup ## Run the unbounded tests: kills, fuzzing
 	$(BIN)/pytest -m soak

@@ -28,6 +28,11 @@ WORKLOAD_TAGS: Final = {
 _TERMS: Final = {"Usage": "OnDemand", "DiscountedUsage": "Reserved"}
 """The lines that have a list price, and their pricing term."""
 
+ENTERPRISE: Final = 0.0 - (pl.col("line_item_unblended_cost") + pl.col("discount_bundled_discount")) * pl.col(
+    "discount_rate"
+)
+"""The enterprise discount on a line, zero or less where the line costs something."""
+
 TRUTH: Final = ("workload", "team", "llm_model", "idle_reason", "evidence_possible")
 
 
@@ -56,6 +61,7 @@ def lines(meters: Iterable[Meter], month: Month, first: int = 0) -> pl.DataFrame
     return used.with_columns(
         line_item_unblended_cost=amount * pl.col("rate"),
         pricing_public_on_demand_cost=amount * pl.col("on_demand_rate"),
+        discount_bundled_discount=pl.lit(0.0),
     )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from examples.bill import TRUTH
+from examples.bill import ENTERPRISE, TRUTH
 from examples.columns import COLUMNS, DOUBLES, NET, SPLIT, STRINGS
 from examples.company import ACCOUNTS, PAYER, next_month
 from examples.meters import random_for
@@ -55,8 +55,7 @@ def form(lines: pl.DataFrame, delivery: Delivery, first: int) -> pl.DataFrame:
         *(pl.lit(None, dtype=pl.Float64).alias(name) for name in SPLIT if name not in lines.columns),
     ]
     unblended = pl.col("line_item_unblended_cost")
-    enterprise = 0.0 - (unblended + pl.col("discount_bundled_discount")) * pl.col("discount_rate")
-    entry = pl.concat_list(pl.struct(key=pl.lit("edp_discount"), value=enterprise))
+    entry = pl.concat_list(pl.struct(key=pl.lit("edp_discount"), value=ENTERPRISE))
     discount = pl.when(pl.col("discount_rate") > 0).then(entry).otherwise(entry.list.head(0))
     return (
         lines.with_columns(blanks)
@@ -64,15 +63,15 @@ def form(lines: pl.DataFrame, delivery: Delivery, first: int) -> pl.DataFrame:
         .with_columns(
             line_item_blended_cost=unblended,
             discount=discount.cast(pl.Map(pl.String, pl.Float64)),
-            discount_total_discount=enterprise + pl.col("discount_bundled_discount"),
-            line_item_net_unblended_cost=unblended + enterprise + pl.col("discount_bundled_discount"),
+            discount_total_discount=ENTERPRISE + pl.col("discount_bundled_discount"),
+            line_item_net_unblended_cost=unblended + ENTERPRISE + pl.col("discount_bundled_discount"),
             **{net: pl.col(gross) * (1 - pl.col("discount_rate")) for net, gross in NET.items()},
             **_bill(delivery),
             identity_line_item_id=_line_ids(delivery, first),
         )
-        # A bundled discount is inside the net columns of the usage that it discounts: its own line nets to nothing.
+        # A discount is inside the net columns of the usage that it discounts: its own line nets to nothing.
         .with_columns(
-            pl.when(pl.col("line_item_line_item_type") == "BundledDiscount")
+            pl.when(pl.col("line_item_line_item_type").is_in(["BundledDiscount", "EdpDiscount"]))
             .then(0.0)
             .otherwise(pl.col("line_item_net_unblended_cost"))
             .alias("line_item_net_unblended_cost")

@@ -69,12 +69,15 @@ def _month(delivery: cur2.Delivery, tagging: Tagging, wanted: int | None) -> Ite
         is_corrected=delivery.is_final or delivery.month != RESTATED_MONTH,
     )
     if wanted is None:
-        yield _company(month)
-        return
+        return shared.with_enterprise([_company(month)], month)
     month, company = _fit(month, wanted)
+    return shared.with_enterprise(_filled(company, month, wanted), month)
+
+
+def _filled(company: pl.DataFrame, month: Month, wanted: int) -> Iterator[pl.DataFrame]:
     yield company
-    first, hours = company.height, hours_in(month.start)
-    rest = tail.meters(month.seed, wanted - first, month.step, hours)
+    first, hours, discounted = company.height, hours_in(month.start), shared.enterprise(company)
+    rest = tail.meters(month.seed, wanted - first - len(discounted), month.step, hours, discounted)
     while batch := list(islice(rest, max(1, _LINES_PER_BATCH * month.step // hours))):
         yield lines(batch, month, first)
         first += len(batch)
@@ -86,7 +89,7 @@ def _fit(month: Month, wanted: int) -> tuple[Month, pl.DataFrame]:
     for step in (hours_in(month.start), *_STEPS):
         month = replace(month, step=step)
         company = _company(month)
-        if company.height > wanted:
+        if company.height + len(shared.enterprise(company)) > wanted:
             break
         fitting = month, company
     if fitting is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import starmap
 from typing import Final, NamedTuple
 
 import polars as pl
 
+from examples.bill import ENTERPRISE, Month
+from examples.bill import lines as billed
 from examples.company import PAYER
 from examples.meters import BEDROCK, CLOUDFRONT, EC2, RDS, S3, SAGEMAKER, Meter, Product
 
@@ -98,4 +101,44 @@ def rebate(lines: pl.DataFrame) -> pl.DataFrame:
     share = cost / cost.filter(is_rebated).sum()
     return lines.with_columns(
         discount_bundled_discount=pl.when(is_rebated).then(-_SHIELD_REBATE * share).otherwise(0.0)
+    )
+
+
+def enterprise(lines: pl.DataFrame) -> dict[tuple[str, Product], float]:
+    """Sum the enterprise discount inside some lines, per account and product."""
+    account, code = "line_item_usage_account_name", "line_item_product_code"
+    sums = (
+        lines.filter(ENTERPRISE != 0)
+        .group_by(account, code, maintain_order=True)
+        .agg(pl.col("product", "product_servicecode").first(), ENTERPRISE.sum().alias("amount"))
+        .select(account, code, pl.col("product").map.get("product_name"), "product_servicecode", "amount")
+    )
+    return {(owner, Product(*product)): amount for owner, *product, amount in sums.iter_rows()}
+
+
+def with_enterprise(frames: Iterable[pl.DataFrame], month: Month) -> Iterator[pl.DataFrame]:
+    """Pass a month's lines on; after them comes their enterprise discount, a line per account and product."""
+    sums: dict[tuple[str, Product], float] = {}
+    for frame in frames:
+        yield frame
+        for key, amount in enterprise(frame).items():
+            sums[key] = sums.get(key, 0.0) + amount
+    yield billed(starmap(_enterprise, sums.items()), month)
+
+
+def _enterprise(owner: tuple[str, Product], amount: float) -> Meter:
+    account, product = owner
+    return Meter(
+        account=account,
+        product=product._replace(discounted=False),
+        usage_type="",
+        description="Enterprise Program Discount",
+        rate=amount,
+        unit="",
+        region="",
+        line_type="EdpDiscount",
+        shape="once",
+        grain="month",
+        workload="shared",
+        is_evident=False,
     )

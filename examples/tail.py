@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import count
 from typing import Final, NamedTuple
 
 from examples.meters import EC2, RDS, Meter, Product, arn, aws, random_for, resource_id
@@ -53,20 +55,29 @@ _OWNERS: Final = (
 )
 
 
-def meters(seed: int, lines: int, step: int, hours: int) -> Iterator[Meter]:
+def meters(
+    seed: int, lines: int, step: int, hours: int, discounted: Collection[tuple[str, Product]]
+) -> Iterator[Meter]:
     """Meter resources that make exactly `lines` lines in a month of so many `hours`, billed every `step` hours.
 
-    Every resource runs the whole month, but the last, which starts with it and ends when the lines are used up.
+    Every resource runs the whole month, but the last, which starts with it and ends when the lines are used up. The
+    first of a product in an account that is not among the `discounted` also makes a line of enterprise discount.
     """
     each = -(-hours // step)
-    number = 0
-    while lines > 0:
-        yield _resource(seed, number, "always" if lines >= each else f"first {lines * step}")
-        number += 1
-        lines -= each
+    known = set(discounted)
+    for number in count():
+        resource = _resource(seed, number)
+        owner = resource.account, resource.product
+        room = lines if owner in known else lines - 1
+        if room > 0:
+            yield replace(resource, shape="always" if room >= each else f"first {room * step}")
+            known.add(owner)
+            lines = room - each
+        if lines <= 0:
+            return
 
 
-def _resource(seed: int, number: int, shape: str) -> Meter:
+def _resource(seed: int, number: int) -> Meter:
     random = random_for(seed, "tail", number)
     small = _SMALL[number % len(_SMALL)]
     account, team = random.choice(_OWNERS)
@@ -82,7 +93,6 @@ def _resource(seed: int, number: int, shape: str) -> Meter:
         resource=_spell(seed, small.kind, account, name, number),
         quantity=small.hourly * random.uniform(0.4, 1.6) if small.unit != "Hrs" else small.hourly,
         jitter=0.0 if small.unit == "Hrs" else 0.5,
-        shape=shape,
         tags={"user_cost_center": f"cc-{random.randrange(40):03d}"} if random.random() < _LABELED else {},
         workload="not_ai",
         team=team,

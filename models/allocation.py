@@ -59,6 +59,9 @@ NEGATION: Final = (
 FEE: Final = (
     Basis("usage_the_commitment_covered_that_day", ("commitment_discount_id", "usage_date"), "effective_cost"),
     Basis("usage_the_commitment_covered_that_month", ("commitment_discount_id",), "effective_cost"),
+    # Google's older commitments credit what they cover in full, so that only its list price has a weight.
+    Basis("list_price_of_usage_the_commitment_covered_that_day", ("commitment_discount_id", "usage_date"), "list_cost"),
+    Basis("list_price_of_usage_the_commitment_covered_that_month", ("commitment_discount_id",), "list_cost"),
 )
 
 DISCOUNT: Final = (

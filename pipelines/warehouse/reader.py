@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import polars as pl
@@ -16,19 +16,20 @@ import polars as pl
 from models.errors import ApportionError
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import Ledger
-from pipelines.warehouse.database import Build, builds, opened
+from pipelines.warehouse.database import Build, builds
 from pipelines.warehouse.facts import key_ids, tag_columns
 from pipelines.warehouse.publish import LINK
 
 _COSTS = ("billed_cost", "effective_cost")
 
 
-# A question reads the report and nothing else: no file, no other database, no extension, no variable of this program.
-_LOCKED = (
-    "set enable_external_access = false",
-    "set python_enable_replacements = false",
-    "set lock_configuration = true",
-)
+# A question reads the report and nothing else of this machine. Given on connecting, because connections of one process
+# share their settings and a locked one cannot be set again.
+_LOCKED: Final = {
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+}
 
 
 class NotFound(ApportionError):  # noqa: N818 - reads as the answer it is
@@ -42,10 +43,11 @@ def report(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not link.exists():
         raise NotFound(f"{link}: nothing is published yet. Run `apportion run` first.")
     # The link is resolved here: a connection stays on the file it opened.
-    with opened(link.resolve(), read_only=True) as connection:
-        for setting in _LOCKED:
-            connection.execute(setting)
+    connection = duckdb.connect(str(link.resolve()), read_only=True, config=dict(_LOCKED))
+    try:
         yield connection
+    finally:
+        connection.close()
 
 
 def ask(home: Path, sql: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:

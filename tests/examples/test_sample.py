@@ -50,7 +50,7 @@ def effective_cost() -> pl.Expr:
     return (
         pl.when(LINE_TYPE == "SavingsPlanCoveredUsage")
         .then(pl.col("savings_plan_net_savings_plan_effective_cost"))
-        .when(LINE_TYPE.is_in(["SavingsPlanNegation", "SavingsPlanUpfrontFee", "BundledDiscount"]))
+        .when(LINE_TYPE.is_in(["SavingsPlanNegation", "SavingsPlanUpfrontFee", "BundledDiscount", "EdpDiscount"]))
         .then(0.0)
         .when(LINE_TYPE == "SavingsPlanRecurringFee")
         .then(fee)
@@ -169,12 +169,41 @@ def test_split_rows_add_no_money_and_repeat_their_nodes(sample: Path) -> None:
     assert pods["split_line_item_unused_cost"].sum() > 0
 
 
-def test_net_columns_are_the_gross_ones_after_every_discount(sample: Path) -> None:
-    lines = bill(sample, "2026-07").filter(LINE_TYPE != "BundledDiscount")
+@pytest.mark.parametrize("month", MONTHS)
+def test_net_columns_are_the_gross_ones_after_every_discount(sample: Path, month: str) -> None:
+    lines = bill(sample, month).filter(~LINE_TYPE.is_in(["BundledDiscount", "EdpDiscount"]))
     net = pl.col("line_item_unblended_cost") + pl.col("discount_total_discount")
     assert lines.select((net - pl.col("line_item_net_unblended_cost")).abs().max()).item() < 1e-9
     parts = pl.col("discount").map.get("edp_discount").fill_null(0.0) + pl.col("discount_bundled_discount")
     assert lines.select((parts - pl.col("discount_total_discount")).abs().max()).item() < 1e-9
+
+
+@pytest.mark.parametrize("lines", [None, 1_500, 110_000])
+def test_enterprise_discount_stands_on_lines_of_its_own_too(sample: Path, tmp_path: Path, lines: int | None) -> None:
+    folder = sample if lines is None else tmp_path
+    if lines is not None:
+        write_sample(folder, lines=lines)
+    owner = ["line_item_usage_account_id", "line_item_product_code"]
+    named = ["product_servicecode", "product_name", "bill_billing_entity"]
+    blank = ["line_item_resource_id", "line_item_usage_type", "line_item_operation"]
+    for month in MONTHS:
+        bills = with_truth(folder, month).with_columns(
+            edp=pl.col("discount").map.get("edp_discount").fill_null(0.0),
+            product_name=pl.col("product").map.get("product_name"),
+        )
+        discounts = bills.filter(LINE_TYPE == "EdpDiscount")
+        discounted = bills.filter(pl.col("edp") != 0).group_by(owner).agg(pl.col(named).unique(), pl.col("edp").sum())
+        both = discounts.join(discounted.explode(named), on=[*owner, *named], how="full", suffix="_inside")
+        assert both.height == discounts.height == discounted.height > 0
+        assert both.select((pl.col("line_item_unblended_cost") - pl.col("edp_inside")).abs().max()).item() < 1e-6
+        assert abs(total(bills, "line_item_unblended_cost") - total(bills, "line_item_net_unblended_cost")) < 1e-6
+        assert total(discounts, pl.col("line_item_net_unblended_cost").abs()) == 0
+        assert discounts.select(pl.col(blank).unique()).rows() == [("", "", "")]
+        assert discounts.select((pl.col("resource_tags").map.keys().list.len()).sum()).item() == 0
+        assert discounts.select("workload", "team", "evidence_possible").unique().rows() == [("shared", None, False)]
+        for end in ("start", "end"):
+            period = discounts[f"bill_billing_period_{end}_date"]
+            assert discounts[f"line_item_usage_{end}_date"].equals(period)
 
 
 def test_bundled_discount_stands_on_its_line_and_in_the_usage_it_discounts(sample: Path) -> None:
