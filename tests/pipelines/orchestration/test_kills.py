@@ -17,7 +17,7 @@ from tests.pipelines.conftest import Company, Rows
 
 pytestmark = pytest.mark.pipeline
 
-KILLS = 5  # for each of the two starting points
+KILLS = 5  # for each of the two starting points; `make soak` does a hundred
 SEED = 20260701
 # Imports take most of a run's time and change nothing, so runs are forked from a server that has done them.
 FORKED = multiprocessing.get_context("forkserver")
@@ -58,15 +58,16 @@ def marts(company: Company) -> dict[str, Rows] | None:
 
 
 @pytest.mark.parametrize("start", ["fresh", "restated"])
+@pytest.mark.parametrize("kills", [pytest.param(KILLS, id="few"), pytest.param(100, id="many", marks=pytest.mark.soak)])
 def test_a_run_killed_at_any_moment_leaves_the_last_state_and_the_next_run_ends_as_undisturbed(
-    company: Company, restated: Company, tmp_path: Path, start: str
+    company: Company, restated: Company, tmp_path: Path, start: str, kills: int
 ) -> None:
     begin = restated if start == "restated" else Company(tmp_path / "fresh").configure().bill()
     old, new = marts(begin), company.marts()
     whole = seconds_of_a_run(begin.copy(tmp_path / "undisturbed"))
     moments = random.Random(SEED)  # noqa: S311 - which moments must be the same in every run
     struck, killed = begin.copy(tmp_path / "struck"), 0
-    for number in range(3 * KILLS):
+    for number in range(3 * kills):
         process = started(struck)
         process.join(whole * moments.random())
         process.kill()
@@ -80,12 +81,12 @@ def test_a_run_killed_at_any_moment_leaves_the_last_state_and_the_next_run_ends_
             after.run()
             assert after.marts() == new
             assert after.ledger.current_loads().height == 2
-        if killed == KILLS:
+        if killed == kills:
             break
         # The next kill strikes what this one left, unless nothing is left to do.
         if seen == new:
             struck = begin.copy(tmp_path / f"struck {number}")
-    assert killed == KILLS
+    assert killed == kills
     struck.run()
     assert struck.marts() == new
     assert "Nothing changed" in struck.apportion("run").said
