@@ -49,7 +49,7 @@ SERVICES: Final = (
     Service(60, "AmazonEC2", "BoxUsage:m7i.xlarge", "RunInstances", "Hrs", 0.2016, "i-0", 40, "m7i.xlarge"),
     Service(50, "AmazonEC2", "BoxUsage:c7g.2xlarge", "RunInstances", "Hrs", 0.29, "i-0", 30, "c7g.2xlarge"),
     Service(60, "AmazonEC2", "BoxUsage:r7g.4xlarge", "RunInstances", "Hrs", 0.8568, "i-0", 9, "r7g.4xlarge", "Covered"),
-    Service(60, "AmazonEC2", "BoxUsage:r7g.4xlarge", "RunInstances", "Hrs", 0.8568, "i-0", 9, "r7g.4xlarge", "Negation"),
+    Service(60, "AmazonEC2", "BoxUsage:r7g.4xlarge", "RunInstances", "Hrs", 0.8568, "i-0", 9, "r7g.4xlarge", "Negated"),
     Service(90, "AmazonEC2", "EBS:VolumeUsage.gp3", "CreateVolume-Gp3", "GB-Mo", 0.08, "vol-0", 60),
     Service(110, "AmazonEC2", "DataTransfer-Regional-Bytes", "InterZone-In", "GB", 0.01, "i-0", 40),
     Service(60, "AmazonEC2", "USE1-DataTransfer-Out-Bytes", "RunInstances", "GB", 0.09, "i-0", 40),
@@ -64,7 +64,7 @@ SERVICES: Final = (
     Service(30, "AmazonEC2", "BoxUsage:g6.xlarge", "RunInstances", "Hrs", 0.8048, "i-0", 6, "g6.xlarge"),
     Service(20, "AmazonSageMaker", "USE1-Train:ml.p4d.24xlarge", "RunInstance", "Hrs", 25.25, "training-job", 6),
     Service(30, "AmazonSageMaker", "USE1-Host:ml.g5.2xlarge", "RunInstance", "Hrs", 1.515, "endpoint", 4),
-    Service(20, "AmazonBedrock", "USE1-Claude4.5Sonnet-input-tokens", "InvokeModelInference", "1K tokens", 0.003, "", 1),
+    Service(20, "AmazonBedrock", "USE1-Claude4.5Sonnet-input-tokens", "InvokeModelInference", "1K", 0.003, "", 1),
     Service(20, "AmazonBedrock", "USE1-NovaLite-output-tokens", "InvokeModelInference", "1K tokens", 0.00024, "", 1),
 )
 
@@ -86,14 +86,16 @@ def write_bill(folder: Path, lines: int) -> Path:
 
 def _write(folder: Path, lines: int) -> list[str]:
     keys = catalogue()
-    names = []
+    names: list[str] = []
     for start in range(0, lines, LINES_PER_FILE):
         names.append(f"{EXPORT}-{len(names) + 1:05d}.snappy.parquet")
         end = min(lines, start + LINES_PER_FILE)
         writer: pq.ParquetWriter | None = None
         for frame in _frames(keys, start, end):
             table: pa.Table = frame.to_arrow()
-            writer = writer or pq.ParquetWriter(folder / names[-1], table.schema, compression="snappy", store_schema=False)
+            writer = writer or pq.ParquetWriter(
+                folder / names[-1], table.schema, compression="snappy", store_schema=False
+            )
             writer.write_table(table)
         if writer is not None:
             writer.close()
@@ -102,22 +104,30 @@ def _write(folder: Path, lines: int) -> list[str]:
 
 def catalogue() -> pl.DataFrame:
     """Give one row per key: every column that a line takes from what it is, not from when it was."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for service in SERVICES:
         for account in range(ACCOUNTS):
             for variant in range(VARIANTS * service.share // 50 + 8):
                 rows.append(_key(service, account, variant, len(rows)))
     return pl.DataFrame(rows).with_columns(
-        pl.col("resource_tags", "product", "cost_category").cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).cast(MAP)
+        pl.col("resource_tags", "product", "cost_category")
+        .cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String})))
+        .cast(MAP)
     )
 
 
 def _key(service: Service, account: int, variant: int, number: int) -> dict[str, object]:
-    committed = service.line_type in {"Covered", "Negation"}
-    kinds = {"Covered": "SavingsPlanCoveredUsage", "Negation": "SavingsPlanNegation"}
+    committed = service.line_type in {"Covered", "Negated"}
+    kinds = {"Covered": "SavingsPlanCoveredUsage", "Negated": "SavingsPlanNegation"}
     region = ("us-east-1", "eu-west-1", "us-west-2")[account % 3]
-    tags = [{"key": "user_team", "value": f"team-{account % 12}"}, {"key": "user_env", "value": ("prod", "dev")[variant % 2]}]
-    tags += [{"key": "user_app", "value": f"app-{number % 300}"}, {"key": "aws_createdBy", "value": f"AssumedRole:{number % 90}"}]
+    tags = [
+        {"key": "user_team", "value": f"team-{account % 12}"},
+        {"key": "user_env", "value": ("prod", "dev")[variant % 2]},
+    ]
+    tags += [
+        {"key": "user_app", "value": f"app-{number % 300}"},
+        {"key": "aws_createdBy", "value": f"AssumedRole:{number % 90}"},
+    ]
     description = f"${service.rate} per {service.unit} of {service.usage_type} (tier {variant})"
     resource = f"{service.resource}{account:03d}{variant:03d}{number:06d}"
     if service.code == "AmazonSageMaker":
@@ -148,7 +158,7 @@ def _key(service: Service, account: int, variant: int, number: int) -> dict[str,
         "__resource": resource if service.resource else "",
         "__resources": service.resources,
         "__rate": service.rate,
-        "__sign": -1.0 if service.line_type == "Negation" else 1.0,
+        "__sign": -1.0 if service.line_type == "Negated" else 1.0,
         "__plan_rate": service.rate * 0.7 if service.line_type == "Covered" else 0.0,
         "__weight": service.share / (ACCOUNTS * (VARIANTS * service.share // 50 + 8)),
     }
@@ -190,8 +200,16 @@ def _lines(keys: pl.DataFrame, number: pl.Series) -> pl.DataFrame:
             pl.lit("1234567890").alias("bill_invoice_id"),
             pl.lit("100000000000").alias("bill_payer_account_id"),
             pl.lit("bench-payer").alias("bill_payer_account_name"),
-            pl.concat_str(pl.lit("qs7pbxn4"), pl.col("number").hash(5).cast(pl.String).str.zfill(20), pl.col("number").cast(pl.String).str.zfill(12)).alias("identity_line_item_id"),
-            pl.concat_str(pl.col("_start").dt.to_string("%FT%TZ"), pl.lit("/"), (pl.col("_start") + timedelta(hours=1)).dt.to_string("%FT%TZ")).alias("identity_time_interval"),
+            pl.concat_str(
+                pl.lit("qs7pbxn4"),
+                pl.col("number").hash(5).cast(pl.String).str.zfill(20),
+                pl.col("number").cast(pl.String).str.zfill(12),
+            ).alias("identity_line_item_id"),
+            pl.concat_str(
+                pl.col("_start").dt.to_string("%FT%TZ"),
+                pl.lit("/"),
+                (pl.col("_start") + timedelta(hours=1)).dt.to_string("%FT%TZ"),
+            ).alias("identity_time_interval"),
             pl.lit("USD").alias("line_item_currency_code"),
             pl.lit("Amazon Web Services, Inc.").alias("line_item_legal_entity"),
             pl.col("_cost").alias("line_item_unblended_cost"),

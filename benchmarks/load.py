@@ -23,8 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import bill
 import polars as pl
+
+from benchmarks import bill
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 SIZES: Final = (1_000_000, 10_000_000)
@@ -44,8 +45,9 @@ def main() -> int:
     if chosen.measure:
         print(json.dumps(MEASURES[chosen.measure](chosen.folder)))
         return 0
+    before = os.getloadavg()[0]
     rows = [measured(chosen.folder / str(lines), lines, chosen.repeats) for lines in chosen.lines or SIZES]
-    report = written(rows)
+    report = written(rows, (before, os.getloadavg()[0]))
     print(report)
     if not chosen.lines:
         RESULTS.write_text(report, encoding="utf-8")
@@ -92,15 +94,18 @@ def missed(row: dict[str, Any]) -> list[str]:
     return [name for name, bar in BARS.items() if found[name] > bar] + late
 
 
-def written(rows: list[dict[str, Any]]) -> str:
+def written(rows: list[dict[str, Any]], busy: tuple[float, float]) -> str:
     """Write the results for people."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, polars {pl.__version__}. Load of the machine just before and after: "
+        f"{busy[0]:.1f} and {busy[1]:.1f} processes. Written by `benchmarks/load.py`; README.md says what is measured."
+    )
     lines = [
         "# Results of `make bench`",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, "
-        f"Python {platform.python_version()}, polars {pl.__version__}. Written by `benchmarks/load.py`; README.md says "
-        "what is measured.",
+        machine,
         "",
         "| | " + " | ".join(f"{row['lines']:,} lines" for row in rows) + " | bar |",
         "|---|" + "---:|" * (len(rows) + 1),

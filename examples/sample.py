@@ -89,11 +89,12 @@ def _fit(month: Month, wanted: int) -> tuple[Month, pl.DataFrame]:
     for step in (hours_in(month.start), *_STEPS):
         month = replace(month, step=step)
         company = _company(month)
-        if company.height + len(shared.enterprise(company)) > wanted:
+        needed = company.height + len(shared.enterprise(company))
+        if needed > wanted:
             break
         fitting = month, company
     if fitting is None:
-        raise ValueError(f"{month.start:%Y-%m} needs at least {company.height:,} lines, not {wanted:,}")
+        raise ValueError(f"{month.start:%Y-%m} needs at least {needed:,} lines, not {wanted:,}")
     return fitting
 
 

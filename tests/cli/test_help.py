@@ -13,10 +13,21 @@ from pipelines.cli.app import app
 if TYPE_CHECKING:
     from tests.cli.conftest import Desk
 
-GROUP = typer.main.get_command(app)
-assert isinstance(GROUP, click.Group) or hasattr(GROUP, "commands")
-COMMANDS: dict[str, click.Command] = GROUP.commands  # type: ignore[attr-defined]
-DESIGNED = "demo run split idle models claims unattributed explain query rules retag dev".split()
+COMMANDS: dict[str, click.Command] = getattr(typer.main.get_command(app), "commands", {})
+DESIGNED = {
+    "demo",
+    "run",
+    "split",
+    "idle",
+    "models",
+    "claims",
+    "unattributed",
+    "explain",
+    "query",
+    "rules",
+    "retag",
+    "dev",
+}
 
 
 def example(name: str) -> list[str]:
@@ -25,7 +36,7 @@ def example(name: str) -> list[str]:
 
 
 def test_every_designed_command_is_there() -> None:
-    assert set(DESIGNED) <= set(COMMANDS)
+    assert set(COMMANDS) >= DESIGNED
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -154,9 +154,7 @@ def test_a_partition_that_is_there_already_is_not_loaded_again(company: Path, in
     for _ in range(2):
         assert (
             job(company)
-            .execute_in_process(
-                instance=instance, asset_selection=[CHARGES], partition_key="2026-07", run_config=QUIET
-            )
+            .execute_in_process(instance=instance, asset_selection=[CHARGES], partition_key="2026-07", run_config=QUIET)
             .success
         )
     assert Ledger.of(Settings.load(company / "apportion.yaml")).loads.open().version() == 1

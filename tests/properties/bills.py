@@ -66,7 +66,9 @@ amounts = st.one_of(
     st.decimals(min_value=0, max_value=Decimal("1e-9"), places=20).map(lambda value: f"{value:f}"),
 )
 texts = st.one_of(
-    st.sampled_from(["training", "Inference", "", "it's", 'say "no"', "two\nlines", "a,b;c", "😀 ü", "[red]", "-", "null"]),
+    st.sampled_from(
+        ["training", "Inference", "", "it's", 'say "no"', "two\nlines", "a,b;c", "😀 ü", "[red]", "-", "null"]
+    ),
     st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=8),
 )
 
@@ -90,7 +92,9 @@ def lines(draw: st.DrawFn) -> Line:
         "line_item_line_item_type": kind,
         "line_item_operation": "EKSPod-EC2" if split else operation,
         "line_item_product_code": product,
-        "line_item_resource_id": draw(st.sampled_from(["", "i-01", "i-02", "arn:aws:sagemaker:us-east-1:1:endpoint/x"])),
+        "line_item_resource_id": draw(
+            st.sampled_from(["", "i-01", "i-02", "arn:aws:sagemaker:us-east-1:1:endpoint/x"])
+        ),
         "line_item_usage_account_id": draw(st.sampled_from(ACCOUNTS)),
         "line_item_usage_end_date": start + timedelta(hours=1),
         "line_item_usage_start_date": start,
