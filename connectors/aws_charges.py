@@ -138,9 +138,11 @@ def _which(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     kind = bill.text("line_item_line_item_type")
     commitments = ("savings_plan_savings_plan_arn", "reservation_reservation_arn")
     status = pl.when(kind.is_in(COVERED)).then(pl.lit("Used")).when(kind.is_in(UNUSED_FEES)).then(pl.lit("Unused"))
+    commitment = _text(bill, *commitments)
     columns: dict[str, pl.Expr | None] = {
-        "commitment_discount_id": _text(bill, *commitments),
-        "commitment_discount_status": status if bill.has(*commitments) else None,
+        "commitment_discount_id": commitment,
+        # Only beside an id: a line must read alike whatever the other lines of its file fill in.
+        "commitment_discount_status": None if commitment is None else pl.when(commitment.is_not_null()).then(status),
     }
     if bill.has("line_item_resource_id"):
         resource = bill.text("line_item_resource_id")
@@ -158,23 +160,26 @@ def _which(bill: AwsColumns) -> dict[str, pl.Expr | None]:
 def _capacity_reservation(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     """Say which reserved capacity the line used or left unused; FOCUS has no word for AWS's `Reserved`, so null.
 
-    Exports without capacity reservation data still name the reservation where it stood unused.
+    Exports without capacity reservation data still name the reservation where it stood unused. Both are asked of every
+    line: whether the column is there depends on the other lines of the file.
     """
     prefix = "capacity_reservation_capacity_reservation_"
+    ids, statuses = [], []
     if bill.has(f"{prefix}arn"):
         status = bill.text(f"{prefix}status")
-        return {
-            "capacity_reservation_id": bill.text(f"{prefix}arn"),
-            "capacity_reservation_status": pl.when(status.is_in(("Used", "Unused"))).then(status),
-        }
-    if not bill.has("line_item_resource_id"):
+        ids.append(bill.text(f"{prefix}arn"))
+        statuses.append(pl.when(status.is_in(("Used", "Unused"))).then(status))
+    if bill.has("line_item_resource_id"):
+        resource = bill.text("line_item_resource_id")
+        reserved = pl.when(resource.str.contains(":capacity-reservation/", literal=True))
+        unused = reserved.then(bill.text("line_item_usage_type")).str.contains("Unused(?:Box|Ded):")
+        ids.append(reserved.then(resource))
+        statuses.append(pl.when(unused).then(pl.lit("Unused")))
+    if not ids:
         return {}
-    resource = bill.text("line_item_resource_id")
-    reserved = pl.when(resource.str.contains(":capacity-reservation/", literal=True))
-    unused = reserved.then(bill.text("line_item_usage_type")).str.contains("Unused(?:Box|Ded):")
     return {
-        "capacity_reservation_id": reserved.then(resource),
-        "capacity_reservation_status": pl.when(unused).then(pl.lit("Unused")),
+        "capacity_reservation_id": pl.coalesce(ids),
+        "capacity_reservation_status": pl.coalesce(statuses),
     }
 
 
