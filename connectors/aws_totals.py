@@ -19,7 +19,6 @@ from connectors.aws_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, REQUIRED, TA
 from connectors.checking import Check
 from connectors.source import Totals
 from models.errors import BadInput
-from models.money import EXACT, quantize
 
 PERIOD_START: Final = "bill_billing_period_start_date"
 NATIVE: Final = {"billed_cost": "line_item_unblended_cost", "list_cost": "pricing_public_on_demand_cost"}
@@ -81,9 +80,7 @@ def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
     }
     for name, column in NATIVE.items():
         if bill.has(column):
-            amount = pl.when(own).then(bill.amount(column))
-            sums[name] = quantize(amount).sum()
-            sums[f"exact {name}"] = amount.cast(pl.String).cast(EXACT, strict=False).sum()
+            sums |= checking.money(name, pl.when(own).then(bill.amount(column)))
     return sums
 
 

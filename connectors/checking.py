@@ -11,7 +11,7 @@ import polars as pl
 
 from connectors import tabular
 from models.errors import BadInput
-from models.money import EXACT
+from models.money import EXACT, quantize
 
 # Sums keep 22 decimals of 38 digits.
 LARGEST: Final = 1e15
@@ -56,6 +56,11 @@ def summed(
         for column, value in found.items():
             total[column] = total.get(column, 0) + (value or 0)
     return total
+
+
+def money(name: str, amount: pl.Expr) -> dict[str, pl.Expr]:
+    """Sum a native amount twice: each rounded once, and exactly; the difference is the quantization residual."""
+    return {name: quantize(amount).sum(), f"exact {name}": amount.cast(pl.String).cast(EXACT, strict=False).sum()}
 
 
 def no_number(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -17,7 +17,6 @@ from connectors.focus_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, PROVIDERS,
 from connectors.source import Landed, Totals
 from models.errors import BadInput
 from models.facts import Fact
-from models.money import EXACT, quantize
 
 NATIVE: Final = {"billed_cost": "BilledCost", "effective_cost": "EffectiveCost", "list_cost": "ListCost"}
 MAPS: Final = ("Tags", "x_CostCategories", "SkuPriceDetails")
@@ -99,9 +98,7 @@ def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:
     sums = {"lines": own.sum(), "open": (own & bill.text("InvoiceId").is_null()).sum()}
     for name, column in NATIVE.items():
         if bill.has(column):
-            amount = pl.when(own).then(bill.cell(column))
-            sums[name] = quantize(amount).sum()
-            sums[f"exact {name}"] = amount.cast(pl.String).cast(EXACT, strict=False).sum()
+            sums |= checking.money(name, pl.when(own).then(bill.cell(column)))
     return sums
 
 

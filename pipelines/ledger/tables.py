@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from models.facts import CHARGES, INSTANT, KEY_COLUMNS, TAGS, Schema, schema
+from models.attribution import COLUMNS
+from models.facts import CHARGES, INSTANT, KEY_COLUMNS, Schema, schema
 from models.money import MONEY
 from pipelines.ledger.delta import Table
 
@@ -39,24 +40,6 @@ PINS: Final[Schema] = {
     "reason": pl.String,
 }
 
-# What `models.attribution.attribute` says of a key.
-TAGGED: Final[Schema] = {
-    "workload": pl.String,
-    "attribution_rule_id": pl.String,
-    "evidence": pl.String,
-    "llm_model": pl.String,
-    "accelerator": pl.String,
-    "accelerator_count": MONEY,
-    "idle_reason": pl.String,
-    "token_bucket": pl.String,
-    "tokens_per_unit": pl.Int64,
-    "team": pl.String,
-    "environment": pl.String,
-    "project": pl.String,
-    "customer": pl.String,
-    "dimensions": TAGS,
-}
-
 # `tags` is JSON of the tags and cost categories the key has, `relevant` of the names of all that were looked for:
 # enough to tag a key again without reading its lines.
 ATTRIBUTIONS: Final[Schema] = {
@@ -64,7 +47,7 @@ ATTRIBUTIONS: Final[Schema] = {
     **{name: CHARGES[name].dtype for name in KEY_COLUMNS},
     "tags": pl.String,
     "relevant": pl.String,
-    **TAGGED,
+    **COLUMNS,
 }
 
 

@@ -29,8 +29,8 @@ from typing import Final
 import polars as pl
 
 from models import focus
+from models.attribution import COLUMNS as TAGGED
 from models.money import MONEY
-from pipelines.ledger.tables import TAGGED
 
 ZERO: Final = pl.lit("0").cast(MONEY)
 ONE: Final = pl.lit("1").cast(MONEY)

@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dbt_like_sql.sql_model import SqlModel, build_statements, load_checks, load_models, quote
+from models.attribution import COLUMNS as TAGGED
 from models.errors import Refused
 from models.facts import CHARGES, KEY_COLUMNS
-from pipelines.ledger.tables import TAGGED
 from pipelines.warehouse.database import builds
 from pipelines.warehouse.facts import MAPS
 from pipelines.warehouse.tables import MONEY, TABLES

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.allocation import allocate
+from models.attribution import COLUMNS as TAGGED
 from models.facts import COST_COLUMNS
-from pipelines.ledger.tables import TAGGED, Ledger, new_load_id
+from pipelines.ledger.tables import Ledger, new_load_id
 from pipelines.warehouse.database import Build, builds, replace_month
 from pipelines.warehouse.facts import MonthFacts, Reporting, Tagging, aggregate, is_detailed, keys_of, relevant_of
 
