@@ -192,7 +192,7 @@ def columns_read(path: Path) -> list[str]:
     from connectors.aws_columns import AwsColumns
 
     schema = tabular.native_schema(path, path.name)
-    columns = AwsColumns(schema, path.name, tabular.filled_columns(path, path.name))
+    columns = AwsColumns(schema, path.name, tabular.contents(path, path.name))
 
     def needed(column: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from models.money import quantize
 PROVIDER: Final = "AWS"
 # Lines whose quantity is use; a negation or discount repeats the quantity of the line it refers to.
 USAGE: Final = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage", "FlatRateSubscription")
+SPOT: Final = ("Spot", "TrSpt")
 COVERED: Final = ("DiscountedUsage", "SavingsPlanCoveredUsage")
 PURCHASES: Final = ("RIFee", "Fee", "SavingsPlanRecurringFee", "SavingsPlanUpfrontFee")
 UNUSED_FEES: Final = ("RIFee", "SavingsPlanRecurringFee")
@@ -112,7 +113,7 @@ def _what(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         "instance_type": _machine(bill),
         "pricing_category": pl.when(kind.is_in(COVERED))
         .then(pl.lit("Committed"))
-        .when((kind == "Usage") & usage_type.str.contains("Spot|TrSpt"))
+        .when((kind == "Usage") & usage_type.str.contains_any(SPOT))
         .then(pl.lit("Dynamic"))
         .when(kind.is_in((*USAGE, *PURCHASES)))
         .then(pl.lit("Standard")),
@@ -124,8 +125,9 @@ def _machine(bill: AwsColumns) -> pl.Expr:
     """Find the machine's shape; most lines of EC2 say it plainly, and searching all costs twice as much."""
     said = bill.text("product_instance_type")
     plain = said.str.contains(f"^{FAMILY_AND_SIZE}$").fill_null(value=False)
-    text = pl.when(~plain).then(pl.coalesce(said, bill.text("line_item_usage_type")))
-    return pl.when(plain).then(said).otherwise(text.str.extract(SHAPE))
+    text = pl.coalesce(said, bill.text("line_item_usage_type"))
+    searched = pl.when(~plain & text.str.contains(".", literal=True)).then(text)
+    return pl.when(plain).then(said).otherwise(searched.str.extract(SHAPE))
 
 
 def is_marketplace(bill: AwsColumns) -> pl.Expr:
@@ -147,14 +149,19 @@ def _which(bill: AwsColumns) -> dict[str, pl.Expr | None]:
     if bill.has("line_item_resource_id"):
         resource = bill.text("line_item_resource_id")
         columns["resource_id"] = resource
-        # An expression over nulls costs next to nothing, so the few are picked before the search, here and below.
-        arn = pl.when(resource.str.starts_with("arn:")).then(resource)
+        arn = _arn(bill)
         columns["resource_name"] = (
             pl.when(bill.text("line_item_product_code") == "AmazonS3")
             .then(resource)
             .otherwise(arn.str.extract(NAMED).str.replace(STAMP, ""))
         )
     return {**columns, **_capacity_reservation(bill)}
+
+
+def _arn(bill: AwsColumns) -> pl.Expr:
+    """Give the resource where it is an ARN: an expression over nulls costs next to nothing, a search of all does."""
+    resource = bill.text("line_item_resource_id")
+    return pl.when(resource.str.starts_with("arn:")).then(resource)
 
 
 def _capacity_reservation(bill: AwsColumns) -> dict[str, pl.Expr | None]:
@@ -170,7 +177,7 @@ def _capacity_reservation(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         ids.append(bill.text(f"{prefix}arn"))
         statuses.append(pl.when(status.is_in(("Used", "Unused"))).then(status))
     if bill.has("line_item_resource_id"):
-        resource = bill.text("line_item_resource_id")
+        resource = _arn(bill)
         reserved = pl.when(resource.str.contains(":capacity-reservation/", literal=True))
         unused = reserved.then(bill.text("line_item_usage_type")).str.contains("Unused(?:Box|Ded):")
         ids.append(reserved.then(resource))

@@ -8,12 +8,13 @@ stands in columns of its own there, and in its CSV files a map is JSON text.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import polars as pl
 
 from connectors import tabular
+from connectors.tabular import Contents
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
 
@@ -87,13 +88,14 @@ class AwsColumns:
     Args:
         schema: native header and type of each column.
         name: the file as the user knows it.
-        filled: native headers of the columns that hold anything; the others count as absent.
+        contents: native headers of the columns that hold anything, the others count as absent; and of those that may
+            hold blank text.
     """
 
-    def __init__(self, schema: Mapping[str, pl.DataType], name: str, filled: Collection[str] | None = None) -> None:
+    def __init__(self, schema: Mapping[str, pl.DataType], name: str, contents: Contents | None = None) -> None:
         self.name = name
         self._schema = schema
-        self._filled = schema.keys() if filled is None else filled
+        self._filled, self._blank = contents or Contents(set(schema), set(schema))
         self._tags = {group: _tag_columns(schema, group) for group in TAG_GROUPS}
         tags = {header for columns in self._tags.values() for header in columns}
         self._headers: dict[str, str] = {}
@@ -130,7 +132,8 @@ class AwsColumns:
 
     def text(self, *columns: str) -> pl.Expr:
         """Give the first of the columns that is not blank, as text; null where all are."""
-        texts = [_text(*cell) for column in columns if (cell := self._cell(column)) is not None]
+        cells = [cell for column in columns if (cell := self._cell(column)) is not None]
+        texts = [_text(cell, dtype, blank=blank) for cell, dtype, blank in cells]
         return pl.coalesce(texts) if texts else pl.lit(None, pl.String)
 
     def amount(self, *columns: str) -> pl.Expr:
@@ -138,7 +141,7 @@ class AwsColumns:
         cells = [cell for column in columns if (cell := self._cell(column)) is not None]
         if not cells:
             return pl.lit(None, pl.Float64 if self.floats else pl.String)
-        return pl.coalesce(cell if self.floats else _text(cell, dtype) for cell, dtype in cells)
+        return pl.coalesce(cell if self.floats else _text(cell, dtype, blank=blank) for cell, dtype, blank in cells)
 
     def is_text(self, column: str) -> bool:
         """Tell whether the file writes the column as text."""
@@ -161,7 +164,7 @@ class AwsColumns:
     def tags(self, group: str) -> pl.Expr | None:
         """Give a map of the bill's tags or cost categories with their keys as written, or None where it has none."""
         if (cell := self._cell(group)) is not None:
-            return _as_map(*cell)
+            return _as_map(*cell[:2])
         columns = {header: key for header, key in self._tags[group].items() if header in self._filled}
         if not columns:
             return None
@@ -173,14 +176,15 @@ class AwsColumns:
         ]
         return pl.concat_list(pairs).list.drop_nulls().cast(TAGS)
 
-    def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType] | None:
+    def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType, bool] | None:
+        """Give a column that is filled, its type, and whether it may hold blank text."""
         header, key = self._headers.get(column), ""
         if header is None and column in IN_PRODUCT and "product" in self._headers:
             header, key = self._headers["product"], column.removeprefix("product_")
         if header is None or (header not in self._filled and column not in REQUIRED):
             return None
         cell, dtype = pl.col(header), self._schema[header]
-        return (_as_map(cell, dtype).map.get(key), pl.String()) if key else (cell, dtype)
+        return (_as_map(cell, dtype).map.get(key), pl.String(), True) if key else (cell, dtype, header in self._blank)
 
 
 def _tag_columns(schema: Iterable[str], group: str) -> dict[str, str]:
@@ -190,9 +194,10 @@ def _tag_columns(schema: Iterable[str], group: str) -> dict[str, str]:
     }
 
 
-def _text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def _text(cell: pl.Expr, dtype: pl.DataType, *, blank: bool = True) -> pl.Expr:
     text = cell if dtype == pl.String else cell.cast(pl.String)
-    return pl.when(text != "").then(text)
+    # Testing every cell of a column for blanks that its statistics rule out costs as much as reading it.
+    return pl.when(text != "").then(text) if blank else text
 
 
 def _instant(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:

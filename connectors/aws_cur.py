@@ -40,5 +40,5 @@ def _bills(landed: Landed) -> list[tuple[Path, AwsColumns]]:
     bills = []
     for file, path in zip(landed.version.files, landed.paths, strict=True):
         schema = tabular.native_schema(path, file.name)
-        bills.append((path, AwsColumns(schema, file.name, tabular.filled_columns(path, file.name))))
+        bills.append((path, AwsColumns(schema, file.name, tabular.contents(path, file.name))))
     return bills

@@ -77,7 +77,7 @@ class Focus(DeliveredFiles):
 
 
 def _bill(path: Path, name: str) -> FocusColumns:
-    return FocusColumns(tabular.native_schema(path, name), name, tabular.filled_columns(path, name))
+    return FocusColumns(tabular.native_schema(path, name), name, tabular.contents(path, name).filled)
 
 
 def _bills(landed: Landed) -> list[tuple[Path, FocusColumns]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -37,7 +37,7 @@ class SourceVersion:
     """One delivery of one billing period.
 
     Attributes:
-        billing_period: first day of the invoice month.
+        billing_period: first day of the invoice month; for usage, of the month of use.
         fingerprint: equal fingerprints mean equal content: nothing is fetched or loaded again.
         files: native files, in the manifest's order.
         is_final: the provider says so, or None where that takes reading the lines (AWS: the invoice id).
@@ -67,6 +67,8 @@ class Totals:
         quantized: sum per ledger cost column that is a native column too, each amount rounded once.
         exact: the same sums with 22 decimals; the difference is the quantization residual.
         is_final: every line carries an invoice number.
+        usage: per usage fact that `read` yields, `rows` and the sum of each additive column, counted from the native
+            bytes too: what the ledger must hold.
     """
 
     lines: int
@@ -74,6 +76,7 @@ class Totals:
     quantized: Mapping[str, Decimal]
     exact: Mapping[str, Decimal]
     is_final: bool
+    usage: Mapping[Fact, Mapping[str, int | Decimal]] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -97,7 +100,8 @@ class Source(Protocol):
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame per native file and fact, with the declared columns; nothing is read yet.
 
-        One frame per file, so that a file is the unit of work on one machine and on many.
+        One frame per file, so that a file is the unit of work on one machine and on many. Every fact the source can
+        yield is there, with frames of no rows where it has none.
         """
 
 

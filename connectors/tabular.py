@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -98,21 +98,38 @@ def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int,
             before += batch.num_rows
 
 
-def filled_columns(path: Path, name: str) -> set[str]:
-    """Name the columns that hold anything, by the statistics in the file alone.
+class Contents(NamedTuple):
+    """What the statistics of a file say of its columns, by name; maps go by their keys.
 
-    A CSV has none, so all its columns count; so does a Parquet column without statistics. Maps go by their keys.
+    Attributes:
+        filled: hold anything.
+        blank: may hold text of no characters, which counts as null.
+    """
+
+    filled: set[str]
+    blank: set[str]
+
+
+def contents(path: Path, name: str) -> Contents:
+    """Read what the columns hold, from the statistics in the file alone.
+
+    A CSV has none, so all its columns count as filled; so does a Parquet column without statistics.
     """
     if not is_parquet(path):
-        return set(native_schema(path, name))
+        columns = set(native_schema(path, name))
+        return Contents(columns, columns)
     with readable(name):
         footer = arrow_parquet.ParquetFile(path).metadata
-    filled: set[str] = set()
+    found = Contents(set(), set())
     for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
         for chunk in (group.column(index) for index in range(group.num_columns)):
+            column = chunk.path_in_schema.partition(".")[0]
             if _holds_anything(chunk.statistics, chunk.num_values):
-                filled.add(chunk.path_in_schema.partition(".")[0])
-    return filled
+                found.filled.add(column)
+                # A shortened minimum is still no greater than the least value, and nothing is less than no characters.
+                if chunk.statistics is None or not chunk.statistics.has_min_max or chunk.statistics.min == "":
+                    found.blank.add(column)
+    return found
 
 
 def _holds_anything(statistics: Any, values: int) -> bool:

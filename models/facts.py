@@ -134,7 +134,121 @@ KEY_COLUMNS: Final = (
     "capacity_reservation_status",
 )
 
-FACTS: Final[Mapping[Fact, Mapping[str, Column]]] = {Fact.CHARGES: CHARGES}
+# What every usage fact says first: where the row came from.
+_ORIGIN: Final[Mapping[str, Column]] = {
+    "source_file": CHARGES["source_file"],
+    "source_row": Column(pl.Int64, "Row, line or item in that file, 1 = first.", required=True),
+}
+
+# The grain is one request, or one bucket of a usage report. Usage never adds money: it divides billed dollars.
+TOKEN_USAGE: Final[Mapping[str, Column]] = {
+    **_ORIGIN,
+    "usage_start": Column(INSTANT, "Time of the request, or start of the bucket, UTC, inclusive.", required=True),
+    "usage_end": Column(INSTANT, "The same instant for one request, else end of the bucket, exclusive.", required=True),
+    "provider_name": Column(
+        pl.String, "Who serves and bills it, as charges name it: OpenAI, Anthropic, AWS, Google Cloud …", required=True
+    ),
+    "reported_by": Column(
+        pl.String, "Kind of record: usage_api, invocation_log, gateway, trace or file.", required=True
+    ),
+    "request_id": Column(pl.String, "The provider's or gateway's id of one request; null in buckets."),
+    "operation": Column(pl.String, "OpenTelemetry gen_ai.operation.name: chat, embeddings, image_generation …"),
+    "llm_model_id": Column(pl.String, "Model id, ARN or deployment name as the source writes it."),
+    "requests": Column(pl.Int64, "Requests in the row; null where the source does not count them."),
+    "uncached_input_tokens": Column(pl.Int64, "Input tokens neither read from nor written to a prompt cache."),
+    "cache_read_tokens": Column(pl.Int64, "Input tokens read from a prompt cache; disjoint from the others."),
+    "cache_write_5m_tokens": Column(
+        pl.Int64, "Input tokens written to a prompt cache for five minutes, or for a time not stated; disjoint."
+    ),
+    "cache_write_1h_tokens": Column(pl.Int64, "Input tokens written to a prompt cache for an hour; disjoint."),
+    "output_tokens": Column(pl.Int64, "Output tokens, reasoning included exactly once."),
+    "reasoning_tokens": Column(pl.Int64, "The part of output_tokens spent on reasoning."),
+    "input_audio_tokens": Column(pl.Int64, "The part of the input buckets that is audio; priced apart by some."),
+    "output_audio_tokens": Column(pl.Int64, "The part of output_tokens that is audio."),
+    "unit": Column(pl.String, "Unit of what is not billed in tokens: images, seconds, characters, searches …"),
+    "quantity": Column(MONEY, "Amount in that unit."),
+    "is_batch": Column(pl.Boolean, "Ran as a batch; a flag of its own, because batches report the default tier."),
+    "service_tier": Column(pl.String, "Tier of the response, for example default, flex, priority, scale."),
+    "context_band": Column(pl.String, "Band of input length that the provider's bucket states, for example 0-200k."),
+    "project_id": Column(pl.String, "Provider's project."),
+    "project_name": Column(pl.String, "Its name."),
+    "workspace_id": Column(pl.String, "Provider's workspace or organization unit."),
+    "workspace_name": Column(pl.String, "Its name."),
+    "sub_account_id": Column(pl.String, "Cloud account or project that called, as charges name it."),
+    "region_id": Column(pl.String, "Region code."),
+    "endpoint": Column(pl.String, "Endpoint, deployment or ARN that served it; joins self-hosted fleets."),
+    "team": Column(pl.String, "Team as the gateway or log says."),
+    "api_key_id": Column(pl.String, "Key id or alias, never the key."),
+    "user_id": Column(pl.String, "User as the source says."),
+    "feature": Column(pl.String, "Feature or application tag where the log has one."),
+    "tags": Column(TAGS, "Other tags and metadata of the record, as written."),
+    "workload": Column(pl.String, "Only where the record itself says it: trained tokens are fine_tuning."),
+    "response_cache_hit": Column(
+        pl.Boolean, "The gateway answered from its own response cache: no tokens were bought."
+    ),
+    "outcome": Column(pl.String, "success or failure; null where not said."),
+    "reported_cost": Column(MONEY, "What the log itself reckons it cost: a comparison, never money."),
+    "reported_currency": Column(pl.String, "Currency of reported_cost."),
+}
+
+# The grain is one device (or a whole resource) and hour.
+GPU_UTILIZATION: Final[Mapping[str, Column]] = {
+    **_ORIGIN,
+    "hour": Column(INSTANT, "Start of the hour, UTC.", required=True),
+    "resource_kind": Column(pl.String, "instance, node, endpoint, job or tpu: what the resource is.", required=True),
+    "resource_id": Column(pl.String, "Id as charges name it: instance id, ARN, machine name; null where only named."),
+    "resource_name": Column(pl.String, "Name: node, endpoint or job."),
+    "sub_account_id": Column(pl.String, "Account or project, where the metric says it."),
+    "region_id": Column(pl.String, "Region or zone, where the metric says it."),
+    "device": Column(pl.String, "GPU UUID or index, MIG instance included; null where averaged over the resource."),
+    "device_share": Column(pl.Float64, "Part of a whole accelerator the device is: 1, or a MIG slice's fraction."),
+    "device_count": Column(pl.Int64, "Devices the value is averaged over."),
+    "accelerator": Column(pl.String, "Accelerator as the metric names it."),
+    "busy_fraction": Column(
+        pl.Float64, "Mean share of the measured time that the device was busy, 0 to 1.", required=True
+    ),
+    "memory_fraction": Column(pl.Float64, "Mean share of device memory in use, 0 to 1."),
+    "tensor_fraction": Column(pl.Float64, "Mean share of time that tensor cores were active, 0 to 1."),
+    "measured_seconds": Column(pl.Int64, "Seconds of the hour that samples stand for, at most 3600.", required=True),
+    "sample_count": Column(pl.Int64, "Samples in the hour."),
+    "metric": Column(pl.String, "Series the busy fraction comes from.", required=True),
+    "cluster": Column(pl.String, "Cluster."),
+    "namespace": Column(pl.String, "Kubernetes namespace of the holder."),
+    "pod": Column(pl.String, "Pod that held the device."),
+    "invocations": Column(pl.Float64, "Requests in the hour, where the source counts them."),
+    "requests_running": Column(pl.Float64, "Mean requests in work at an inference server."),
+    "requests_waiting": Column(pl.Float64, "Mean requests queued at an inference server."),
+}
+
+# The grain is one job or pod on one resource.
+GPU_JOBS: Final[Mapping[str, Column]] = {
+    **_ORIGIN,
+    "job_id": Column(pl.String, "Job, run or pod id; the same on each resource it held.", required=True),
+    "job_name": Column(pl.String, "Its name."),
+    "resource_id": Column(pl.String, "Machine as charges name it: instance id or machine name."),
+    "resource_name": Column(pl.String, "Node name."),
+    "started_at": Column(INSTANT, "When it took the accelerators, UTC.", required=True),
+    "ended_at": Column(INSTANT, "When it gave them back; null while it runs."),
+    "accelerator_count": Column(pl.Float64, "Accelerators held on the resource.", required=True),
+    "accelerator": Column(pl.String, "Accelerator as the source names it."),
+    "workload": Column(pl.String, "training, fine_tuning, inference or development, where the record says it."),
+    "llm_model": Column(pl.String, "Model trained or served, where the record says it."),
+    "team": Column(pl.String, "Team, Slurm account or namespace's owner, where the record says it."),
+    "user_id": Column(pl.String, "Who submitted it."),
+    "project_id": Column(pl.String, "Project or experiment."),
+    "cluster": Column(pl.String, "Cluster."),
+    "namespace": Column(pl.String, "Kubernetes namespace or Slurm partition."),
+    "owner": Column(pl.String, "Controller of a pod: Job/…, Deployment/…; or a queue."),
+    "outcome": Column(pl.String, "completed, failed, preempted, cancelled or running."),
+    "tags": Column(TAGS, "Labels and metadata, as written."),
+}
+
+FACTS: Final[Mapping[Fact, Mapping[str, Column]]] = {
+    Fact.CHARGES: CHARGES,
+    Fact.TOKEN_USAGE: TOKEN_USAGE,
+    Fact.GPU_UTILIZATION: GPU_UTILIZATION,
+    Fact.GPU_JOBS: GPU_JOBS,
+}
 
 
 def schema(columns: Mapping[str, Column]) -> Schema:
