@@ -54,7 +54,7 @@ def effective_cost(bill: AwsColumns, *, net: bool) -> pl.Expr:
     nulls costs little and rounding ten million doubles does not.
     """
     kind = bill.text("line_item_line_item_type")
-    nothing = is_split(bill) | _moves_money_only(bill, kind) | (_is_discount(kind) & net)
+    nothing = is_split(bill) | _moves_money_only(bill, kind) | (is_discount(kind) & net)
     first, second = (quantize(amount) for amount in _amortized(bill, kind, net=net))
     return (
         pl.when(nothing)
@@ -101,7 +101,8 @@ def _net_else_gross(bill: AwsColumns, column: str, *, net: bool) -> pl.Expr:
     return bill.amount(column.format("net_"), gross) if net else bill.amount(gross)
 
 
-def _is_discount(kind: pl.Expr) -> pl.Expr:
+def is_discount(kind: pl.Expr) -> pl.Expr:
+    """Tell discount lines of any name; reservations call the usage they cover discounted."""
     return kind.str.contains("Discount", literal=True) & (kind != "DiscountedUsage")
 
 

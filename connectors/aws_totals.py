@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
-from connectors import checking, tabular
+from connectors import aws_identities, checking, tabular
 from connectors.aws_amortization import NEEDED, is_split
 from connectors.aws_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
 from connectors.checking import Check
@@ -31,20 +30,24 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
     Raises:
         BadInput: a column is missing, a cell cannot be read, or there are no lines at all.
     """
-    sums: dict[str, Any] = {}
+    tallies: list[pl.DataFrame] = []
     for path, bill in bills:
         bill.require()
-        found = checking.summed(path, bill.name, _scanned(bill), _sums(bill), list(_checks(bill, period)))
-        for name, value in found.items():
-            sums[name] = sums.get(name, 0) + value
-    if not sums.get("lines") and not sums.get("split"):
+        groups = aws_identities.groups(bill)
+        tallies += checking.tallied(path, bill.name, _scanned(bill), groups, _sums(bill), list(_checks(bill, period)))
+    tally = pl.concat(tallies, how="diagonal") if tallies else pl.DataFrame()
+    if tally.is_empty():
         raise BadInput(bills[0][1].name, "the export has no lines", "Wait for the first full delivery of the month")
+    sums = tally.select(pl.col(tally.columns).exclude("kind", "commitment", "starts", "ends").sum()).row(0, named=True)
+    is_final = bool(sums["lines"]) and not sums["open"]
     return Totals(
         lines=sums["lines"],
         split_lines=sums["split"],
-        quantized={name: Decimal(sums[name]) for name in NATIVE if name in sums},
-        exact={name: Decimal(sums[f"exact {name}"]) for name in NATIVE if name in sums},
-        is_final=bool(sums["lines"]) and not sums["open"],
+        quantized={name: sums[name] for name in NATIVE if name in sums},
+        exact={name: sums[f"exact {name}"] for name in NATIVE if name in sums},
+        is_final=is_final,
+        identities=aws_identities.identities(tally, is_final=is_final, owns_lines=bool(sums["payer's own"])),
+        unknown_kinds=aws_identities.unknown_kinds(tally),
     )
 
 
@@ -68,7 +71,7 @@ def first_period(path: Path, bill: AwsColumns) -> date:
 
 
 def _scanned(bill: AwsColumns) -> list[str]:
-    return bill.headers(dict.fromkeys((*REQUIRED, *AMOUNTS, PERIOD_START, *TAG_GROUPS)))
+    return bill.headers(dict.fromkeys((*REQUIRED, *AMOUNTS, *aws_identities.SCANNED, PERIOD_START, *TAG_GROUPS)))
 
 
 def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
@@ -77,6 +80,8 @@ def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
         "lines": own.sum(),
         "split": is_split(bill).sum(),
         "open": (own & bill.text("bill_invoice_id").is_null()).sum(),
+        "payer's own": (bill.text("line_item_usage_account_id") == bill.text("bill_payer_account_id")).sum(),
+        **aws_identities.sums(bill, own),
     }
     for name, column in NATIVE.items():
         if bill.has(column):

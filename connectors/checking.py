@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,16 +46,38 @@ def summed(
         BadInput: a row meets a check; names file, row, column and value.
     """
     total: dict[str, Any] = {}
-    counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
-    for before, piece in tabular.pieces(path, name, headers):
-        with tabular.readable(name):
-            found = piece.select(**sums, **counts).collect(engine="streaming").row(0, named=True)
-        for number, check in enumerate(checks):
-            if found.pop(f"bad {number}"):
-                _complain(name, check, before, piece)
-        for column, value in found.items():
+    for tally in tallied(path, name, headers, {}, sums, checks):
+        for column, value in tally.row(0, named=True).items():
             total[column] = total.get(column, 0) + (value or 0)
     return total
+
+
+def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
+    path: Path,
+    name: str,
+    headers: Sequence[str],
+    groups: Mapping[str, pl.Expr],
+    sums: Mapping[str, pl.Expr],
+    checks: Sequence[Check],
+) -> Iterator[pl.DataFrame]:
+    """Sum a file piece by piece and group by group, and check every row on the way: one frame per piece.
+
+    Raises:
+        BadInput: a row meets a check; names file, row, column and value.
+    """
+    counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
+    for before, piece in tabular.pieces(path, name, headers):
+        asked = (
+            piece.group_by([cell.alias(group) for group, cell in groups.items()]).agg(**sums, **counts)
+            if groups
+            else piece.select(**sums, **counts)
+        )
+        with tabular.readable(name):
+            found = asked.collect(engine="streaming")
+        for number, check in enumerate(checks):
+            if found[f"bad {number}"].sum():
+                _complain(name, check, before, piece)
+        yield found.drop(counts)
 
 
 def money(name: str, amount: pl.Expr) -> dict[str, pl.Expr]:

@@ -24,6 +24,8 @@ from models.money import ARITHMETIC, EXACT, quantize
 
 MONTH: Final = "invoice.month"
 NEEDED: Final = ("billing_account_id", "currency", "cost_type", "cost", *INSTANTS)
+# A month of an exabyte in byte-seconds; a day's sum of many such still fits.
+LARGEST_QUANTITY: Final = 1e24
 ASK: Final = "Export the bill again; if the cell is the same, report it to Google"
 
 
@@ -155,7 +157,8 @@ def _checks(bill: GcpColumns) -> Iterator[Check]:
         yield Check(column, blank.is_null(), "is blank")
     for column in AMOUNTS:
         if bill.has(column):
-            yield Check(column, no_number(bill.cell(column), bill.dtype(column)), "is no amount")
+            is_odd = _no_quantity if column.startswith("usage.") else no_number
+            yield Check(column, is_odd(bill.cell(column), bill.dtype(column)), "is no amount")
     odd = no_number(field("amount"), bill.dtype("credits.amount")) | field("amount").is_null()
     yield Check("credits", bill.cell("credits").list.agg(odd.any()).fill_null(value=False), "holds no amount")
     for column in INSTANTS:
@@ -163,6 +166,13 @@ def _checks(bill: GcpColumns) -> Iterator[Check]:
         if bill.dtype(column) == pl.String:
             unread |= ~bill.text(column).str.contains(INSTANT_TEXT)
         yield Check(column, unread, "is no date and time in UTC")
+
+
+def _no_quantity(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Tell the cells that are no quantity: storage is counted in byte-seconds, so those reach far beyond money."""
+    if dtype.is_float():
+        return ~(amount.is_finite() & (amount.abs() < LARGEST_QUANTITY))
+    return amount.is_not_null() & quantize(amount).is_null()
 
 
 def _complain(bill: GcpColumns, check: Check, frame: pl.LazyFrame) -> None:

@@ -58,6 +58,37 @@ class Landed:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Two amounts that the vendor's own rules make equal. A broken one is shown; it never refuses a load.
+
+    Attributes:
+        name: what must be equal.
+        subject: the commitment it is about; empty for the whole bill.
+        left: one side, in the currency of the bill; None where it was skipped.
+        right: the other side.
+        tolerance: how far rounding may part them: the sums, or each line where `note` says "line by line".
+        lines: bill lines that were compared.
+        holds: None where it was skipped, or can only be told of a whole term.
+        skipped: why it was not asked; empty where it was.
+        note: what else there is to say.
+        starts: first day of the term that an identity over a whole term is about.
+        ends: its last day.
+    """
+
+    name: str
+    subject: str = ""
+    left: Decimal | None = None
+    right: Decimal | None = None
+    tolerance: Decimal | None = None
+    lines: int = 0
+    holds: bool | None = None
+    skipped: str = ""
+    note: str = ""
+    starts: date | None = None
+    ends: date | None = None
+
+
+@dataclass(frozen=True)
 class Totals:
     """What the native files say, computed from their own columns and not through `read`.
 
@@ -69,6 +100,8 @@ class Totals:
         is_final: every line carries an invoice number.
         usage: per usage fact that `read` yields, `rows` and the sum of each additive column, counted from the native
             bytes too: what the ledger must hold.
+        identities: what the vendor's own rules say of its amounts.
+        unknown_kinds: kinds of line that nobody documented, and how many there are; they are kept.
     """
 
     lines: int
@@ -77,6 +110,8 @@ class Totals:
     exact: Mapping[str, Decimal]
     is_final: bool
     usage: Mapping[Fact, Mapping[str, int | Decimal]] = field(default_factory=dict)
+    identities: Sequence[Identity] = ()
+    unknown_kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -116,9 +151,13 @@ class Connector(Protocol):
 
 # type in the configuration → module:class, imported only when a configuration names it.
 CONNECTORS: Final[Mapping[str, str]] = {
+    "anthropic": "connectors.anthropic:Anthropic",
     "aws_cur": "connectors.aws_cur:AwsCur",
     "focus": "connectors.focus:Focus",
     "gcp_billing": "connectors.gcp_billing:GcpBilling",
+    "openai": "connectors.openai:OpenAi",
+    "openrouter": "connectors.openrouter:OpenRouter",
+    "prometheus": "connectors.prometheus:Prometheus",
 }
 
 

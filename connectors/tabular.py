@@ -126,9 +126,9 @@ def contents(path: Path, name: str) -> Contents:
             column = chunk.path_in_schema.partition(".")[0]
             if _holds_anything(chunk.statistics, chunk.num_values):
                 found.filled.add(column)
-                # A shortened minimum is still no greater than the least value, and nothing is less than no characters.
-                if chunk.statistics is None or not chunk.statistics.has_min_max or chunk.statistics.min == "":
-                    found.blank.add(column)
+            # Asked of a group that holds nothing but blanks too: another may fill the column.
+            if _may_be_blank(chunk.statistics, chunk.num_values):
+                found.blank.add(column)
     return found
 
 
@@ -138,6 +138,15 @@ def _holds_anything(statistics: Any, values: int) -> bool:
     if statistics.null_count == values:
         return False
     return not statistics.has_min_max or not (statistics.min == statistics.max == "")
+
+
+def _may_be_blank(statistics: Any, values: int) -> bool:
+    if statistics is None or not statistics.has_null_count:
+        return True
+    if statistics.null_count == values:
+        return False
+    # A shortened minimum is still no greater than the least value, and nothing is less than no characters.
+    return not statistics.has_min_max or bool(statistics.min == "")
 
 
 def nearest(wanted: str, found: Sequence[str]) -> str:

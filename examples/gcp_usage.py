@@ -122,9 +122,9 @@ def _training() -> Iterator[Meter]:
         "on A2 Instance RAM in Iowa": (0.0048725, 1360.0, "gibibyte hour"),
     }
     tune = {**run, "workload": "fine_tuning", "team": "applied-ml", "is_evident": False}
-    yield from _vertex("Training/Pipelines", a100, **tune, shape="8..21", resource="5120077648821",
+    yield from _vertex("Training/Pipelines", a100, **tune, shape="8..17", resource="5120077648821",
                        labels=_labels("applied-ml", "fine-tuning"), llm_model="meridian-adapters-8b")  # fmt: skip
-    yield from _vertex("Training/Pipelines", a100, **tune, shape="23..25", resource="5120077650017",
+    yield from _vertex("Training/Pipelines", a100, **tune, shape="24..25", resource="5120077650017",
                        labels=_labels("applied-ml"), llm_model="meridian-adapters-8b")  # fmt: skip
     yield Meter(project=RESEARCH, service=COMPUTE, sku="TpuV5e running in Americas", price=1.2, quantity=64.0,
                 shape="5..14", grain=1, machine="ct5lp-hightpu-8t", resource="embed-train-v5e", workload="training",

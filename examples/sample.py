@@ -30,9 +30,9 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
     lines: int | None = None,
     tagging: Tagging = "half",
     deliveries: int = 2,
-    gcp: bool = False,
+    gcp: bool = True,
 ) -> None:
-    """Write bills under `folder/bills` and truth under `folder/truth`; with `gcp`, Google's bill under `folder/gcp`.
+    """Write bills under `folder/bills` and truth under `folder/truth`; Google's bill under `folder/gcp`.
 
     `lines` counts the current deliveries of the AWS bill together. More of them come from more small resources; fewer
     from coarser intervals, so that a small sample still spends what the company spends. With `deliveries=1` the
@@ -120,9 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--lines", type=int, help="lines of the three bills together (default: about 90,000)")
     parser.add_argument("--seed", type=int, default=7, help="another seed, another company of the same kind")
     parser.add_argument("--tagging", choices=("half", "none"), default="half", help="whether anybody tagged workloads")
-    parser.add_argument("--gcp", action="store_true", help="the company's Google Cloud bill too, under gcp/")
+    parser.add_argument("--no-gcp", action="store_true", help="leave out the company's Google Cloud bill, under gcp/")
     chosen = parser.parse_args(arguments)
-    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging, gcp=chosen.gcp)
+    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging, gcp=not chosen.no_gcp)
 
 
 if __name__ == "__main__":

@@ -8,35 +8,15 @@ that names no usage is divided like the use of its account and service. What fin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
-from models.facts import COST_COLUMNS, Schema
-from models.money import MONEY, from_units, largest_remainder, to_units
+from models.facts import COST_COLUMNS
+from models.machines import OWNER, PARTS, parts_of
 from models.workloads import Evidence, Workload
-
-# Who a part belongs to.
-OWNER: Final = (
-    "workload",
-    "evidence",
-    "llm_model",
-    "accelerator",
-    "idle_reason",
-    "team",
-    "environment",
-    "project",
-    "customer",
-)
-PARTS: Final[Schema] = {
-    "daily_id": pl.Int64,
-    "part": pl.Int32,
-    **dict.fromkeys(OWNER, pl.String),
-    "method": pl.String,
-    **dict.fromkeys(COST_COLUMNS, MONEY),
-}
 
 
 @dataclass(frozen=True)
@@ -70,17 +50,20 @@ DISCOUNT: Final = (
 )
 
 
-def allocate(daily: pl.DataFrame) -> pl.DataFrame:
+def allocate(daily: pl.DataFrame, machines: pl.DataFrame | None = None) -> pl.DataFrame:
     """Divide what belongs to the usage beside it: fees and negations of commitments, and discount lines.
 
     Args:
         daily: one month of one source: daily rows with their attribution (`OWNER` columns), `charge_category`,
             `commitment_discount_id`, `commitment_discount_status`, `line_item_type`, `service_code`, `usage_type`,
             `usage_date`, `sub_account_id` and the cost columns.
+        machines: parts that `machines.reunite` made of it; commitments see those in place of the rows they divide.
 
     Returns:
-        Parts (`PARTS`) of the rows that could be divided; the others keep their own owner.
+        Parts (`PARTS`) of the rows that could be divided, `machines` among them; the others keep their own owner.
     """
+    machines = pl.DataFrame(schema=PARTS) if machines is None else machines
+    daily = _with_parts(daily, machines)
     committed = daily.filter(pl.col("commitment_discount_id").is_not_null())
     # FOCUS bills the unused part of a commitment as usage of status Unused, AWS and Google on the fee itself.
     unused = pl.col("commitment_discount_status").eq_missing("Unused")
@@ -95,6 +78,7 @@ def allocate(daily: pl.DataFrame) -> pl.DataFrame:
         pl.col("commitment_discount_id").is_null(),
     )
     parts = [
+        machines,
         divide(discounts, daily.filter(pl.col("charge_category") == "Usage"), DISCOUNT),
         divide(negations, covered, NEGATION),
         # That a fee's unused part belongs to those who used the rest is a judgment, so it is `inferred`.
@@ -120,7 +104,9 @@ def divide(wholes: pl.DataFrame, usage: pl.DataFrame, bases: Sequence[Basis]) ->
             if found is None:
                 undivided.append(whole["daily_id"])
             else:
-                parts += _parts(whole, found, basis.method)
+                idle = OWNER.index("idle_reason")
+                own = [(*owner[:idle], whole["idle_reason"] or owner[idle], *owner[idle + 1 :]) for owner, _ in found]
+                parts += parts_of(whole, own, [weight for _, weight in found], basis.method)
         left = left.filter(pl.col("daily_id").is_in(undivided))
     return pl.DataFrame(parts, schema=PARTS, orient="row")
 
@@ -141,21 +127,9 @@ def _owners(usage: pl.DataFrame, basis: Basis) -> dict[tuple[object, ...], list[
     return owners
 
 
-def _parts(
-    whole: Mapping[str, Any], owners: Sequence[tuple[tuple[object, ...], int]], method: str
-) -> list[tuple[object, ...]]:
-    weights = [weight for _, weight in owners]
-    costs = []
-    for column in COST_COLUMNS:
-        amount = whole[column]
-        costs.append(
-            [None] * len(weights)
-            if amount is None
-            else [from_units(units) for units in largest_remainder(to_units(amount), weights)]
-        )
-    idle = OWNER.index("idle_reason")
-    rows = []
-    for number, (owner, *amounts) in enumerate(zip((owner for owner, _ in owners), *costs, strict=True), 1):
-        reason = whole["idle_reason"] or owner[idle]
-        rows.append((whole["daily_id"], number, *owner[:idle], reason, *owner[idle + 1 :], method, *amounts))
-    return rows
+def _with_parts(daily: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
+    """Put parts in the place of the rows they divide, so that what is divided next sees their owners."""
+    if parts.is_empty():
+        return daily
+    divided = daily.drop(*OWNER, *COST_COLUMNS).join(parts.drop("part", "method"), on="daily_id")
+    return pl.concat([daily.join(parts, on="daily_id", how="anti"), divided.select(daily.columns)])

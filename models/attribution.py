@@ -38,7 +38,7 @@ _SPELLING: Final = (
     (r"-{2,}", "-"),
     (r"(?i)^(?:meta|amazon|anthropic|mistral-ai)-", ""),
     (r"(?i)deep-seek", "deepseek"),
-    (r"-v?[0-9]+:[0-9]+$|-20[0-9]{6}\b", ""),  # version and date of a model id
+    (r"-v?[0-9]+:[0-9]+$|-20[0-9]{6}\b|-20[0-9]{2}-[0-9]{2}-[0-9]{2}\b", ""),  # version and date of a model id
     (r"([0-9])-([0-9])(-|$)", "$1.$2$3"),  # 3-3-70B
     (r"^(?:canvas|reel|Canvas|Reel)$", "nova-$0"),
     (r"(?i)^(gemini-[3-9])\.0-", "$1-"),  # Vertex writes "Gemini 3.0 Pro" and AI Studio "gemini 3 pro"

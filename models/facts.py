@@ -149,7 +149,7 @@ TOKEN_USAGE: Final[Mapping[str, Column]] = {
         pl.String, "Who serves and bills it, as charges name it: OpenAI, Anthropic, AWS, Google Cloud …", required=True
     ),
     "reported_by": Column(
-        pl.String, "Kind of record: usage_api, invocation_log, gateway, trace or file.", required=True
+        pl.String, "Kind of record: usage_api, invocation_log, gateway, trace, metric or file.", required=True
     ),
     "request_id": Column(pl.String, "The provider's or gateway's id of one request; null in buckets."),
     "operation": Column(pl.String, "OpenTelemetry gen_ai.operation.name: chat, embeddings, image_generation …"),

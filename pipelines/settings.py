@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from connectors.source import Source, connector
 from models.dimensions import AiScope, Dimensions
 from models.errors import BadSettings
+from models.price_settings import Prices
+from pipelines.governance_settings import Governance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +62,7 @@ class ExchangeRate(BaseModel):
     """First invoice month the rate holds for."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, Governance):
     """The configuration; unknown fields are refused, so a misspelt one is never silently ignored."""
 
     model_config = SettingsConfigDict(extra="forbid", env_prefix="APPORTION_")
@@ -83,9 +85,14 @@ class Settings(BaseSettings):
     """Rule files of your own, tried before ours; patterns such as `rules/*.yaml`."""
     exchange_rates: list[ExchangeRate] = []
     """Rates into the reporting currency."""
+    prices: Prices = Prices()
+    """Prices of your own, names of deployments and profiles, and whose token records count; list prices need nothing."""
     invoices: Path | None = None
     """A CSV of what invoices asked for, to be compared with the ledger: `provider`, `invoice_id` (may be blank),
     `billing_period` (2026-07), `currency`, `total`."""
+    review_packs: int = Field(default=3, ge=0)
+    """For how many of the newest invoice months a run writes a review pack under `<home>/reports`; packs that exist are
+    kept current. `apportion report` writes any month's."""
     lock_timeout: float = Field(default=600, ge=0)
     """Seconds a run waits for another run on the same home before it gives up and says who holds the lock."""
 

@@ -1,5 +1,6 @@
 /*
-Money and hours of machines with accelerators. Money comes from the allocated daily rows and hours from
+Money and hours of machines with accelerators, whole: computed.allocations gives cores, memory and disks that a bill
+counts apart the accelerator of their machine. Money comes from the allocated daily rows and hours from
 ledger.gpu_hours, whose own costs repeat that money and are not read; the two are stacked and summed, never joined, so
 neither is counted twice. Hours stay with their key's own workload, also where the money of the day is divided.
 One row per source, billing period, key, day, resource, workload, evidence, idle reason and team.
@@ -28,6 +29,8 @@ hours as (
         gpu_hours.gpu_hours
     from ledger.gpu_hours
     left join computed.attributions using (source, billing_period, key_id)
+    -- Cores, memory and disks have no hours of their own: hours are the accelerators'.
+    where gpu_hours.gpu_hours is not null
 ),
 
 stacked as (

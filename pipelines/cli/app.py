@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import explain, run, show
+from pipelines.cli import explain, report, run, show
 
 app = typer.Typer(
     name="apportion",
@@ -32,6 +32,7 @@ for command in (
     explain.rules,
     run.retag,
     show.query,
+    report.report,
     run.dev,
 ):
     app.command()(command)

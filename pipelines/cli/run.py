@@ -64,14 +64,14 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
                     "billing_period": f"{month.billing_period:%Y-%m}",
                     "lines": month.lines,
                     "billed_cost": month.billed_cost,
+                    "billing_currency": month.billing_currency,
                     "is_final": month.is_final,
                 }
                 for month in progress.loaded
             ]
     for month in loaded:
-        say(
-            f"{month['source']} {month['billing_period']}: {month['lines']:,} lines, {month['billed_cost']:,.2f} billed"
-        )
+        billed = f", {month['billed_cost']:,.2f} {month['billing_currency']} billed" if month["billing_currency"] else ""
+        say(f"{month['source']} {month['billing_period']}: {month['lines']:,} lines{billed}")
     for name, reasons in refused.items():
         for reason in reasons:
             say(f"refused: {name}: {reason}")

@@ -77,12 +77,16 @@ class Table:
         """Where the table lives."""
         return f"{self.root.rstrip('/')}/{self.name}"
 
+    def exists(self) -> bool:
+        """Tell whether anything was ever written to it."""
+        return DeltaTable.is_deltatable(self.uri, dict(self.options))
+
     def open(self, version: int | None = None) -> DeltaTable:
         """Open the table, made if it does not exist yet, widened if the code knows a column it lacks."""
         if version is not None:
             return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
         schema = pl.Schema({"source": pl.String, "billing_period": pl.Date, **self.columns}).to_arrow()
-        if not DeltaTable.is_deltatable(self.uri, dict(self.options)):
+        if not self.exists():
             return DeltaTable.create(
                 self.uri,
                 schema=schema,

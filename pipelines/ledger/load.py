@@ -1,7 +1,8 @@
-"""Load one version of one bill: fetch, read, write, reconcile, commit. A load that loses a cent changes nothing."""
+"""Load one version of one source: fetch, read, write, reconcile, commit. A load that loses a cent changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,24 +16,30 @@ from connectors.source import Source, SourceVersion, Totals
 from models.errors import BadInput, Refused
 from models.facts import COST_COLUMNS, Fact
 from models.money import ARITHMETIC, quantize_decimal
-from pipelines.ledger.delta import Table, UnreadableError
+from pipelines.ledger.delta import UnreadableError
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did, for progress and metadata."""
+    """What a load did, for progress and metadata; `rows` per fact."""
 
     source: str
     billing_period: date
     load_id: str
-    lines: int
+    rows: Mapping[Fact, int]
     billed_cost: Decimal
+    billing_currency: str | None
     is_final: bool
+
+    @property
+    def lines(self) -> int:
+        """Rows of all facts."""
+        return sum(self.rows.values())
 
 
 def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
-    """Replace one month of one source with a version of its bill.
+    """Replace one month of one source with a version of what it says.
 
     Raises:
         BadInput: the files cannot be read; names file, row and column.
@@ -46,7 +53,10 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     with ThreadPoolExecutor(1) as pool:
         summed = pool.submit(source.totals, landed)
         try:
-            adds = ledger.charges.write(source.name, period, load_id, source.read(landed)[Fact.CHARGES])
+            adds = {
+                fact: ledger.fact(fact).write(source.name, period, load_id, frames)
+                for fact, frames in source.read(landed).items()
+            }
         except UnreadableError as error:
             summed.result()
             found = f"the file is damaged ({str(error.__cause__).splitlines()[0]})"
@@ -55,40 +65,50 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
             summed.result()
             raise
         totals = summed.result()
-    kept = _kept(ledger.charges, adds)
-    reconcile(source.name, period, totals, kept)
+    kept = {fact: _kept(ledger, fact, added, totals) for fact, added in adds.items()}
+    for fact, sums in kept.items():
+        reconcile(f"{source.name} {period:%Y-%m}", _read(totals, fact), sums)
     is_final = totals.is_final if version.is_final is None else version.is_final
-    billed = kept["billed_cost"]
-    residual = ARITHMETIC.subtract(totals.exact["billed_cost"], totals.quantized["billed_cost"])
-    record = pl.LazyFrame(
+    records = [
         {
-            "load_id": [load_id],
-            "fingerprint": [version.fingerprint],
-            "lines_read": [totals.lines],
-            "lines_loaded": [kept["lines"]],
-            "split_lines": [totals.split_lines],
-            "billing_currency": [kept["currency"]],
-            "billed_cost_read": [totals.quantized["billed_cost"]],
-            "billed_cost_loaded": [billed],
-            "quantization_residual": [quantize_decimal(residual)],
-            "is_final": [is_final],
-            "loaded_at": [datetime.now(UTC)],
-        },
-        schema=LOADS,
-    )
-    # The record goes first: it counts only once its load id is current in `charges`, so a kill between the two is safe.
-    facts = {"load_id": load_id, "fingerprint": version.fingerprint, "source": source.name, "period": str(period)}
-    ledger.loads.commit(ledger.loads.write(source.name, period, load_id, [record]), mode="append", facts=facts)
-    ledger.charges.commit(adds, mode="overwrite", partition=(source.name, period), facts=facts)
-    return Loaded(source.name, period, load_id, kept["lines"], billed, is_final)
+            **_record(fact, totals, sums),
+            "fact": fact.value,
+            "load_id": load_id,
+            "fingerprint": version.fingerprint,
+            "is_final": is_final,
+            "loaded_at": datetime.now(UTC),
+        }
+        for fact, sums in kept.items()
+    ]
+    # The record goes first: a fact of it counts only once its load id is current in the fact's own table, and a version
+    # is loaded only once all of them are. So a kill between any two of these commits is safe.
+    said = {"load_id": load_id, "fingerprint": version.fingerprint, "source": source.name, "period": str(period)}
+    record = pl.LazyFrame(records, schema=LOADS)
+    ledger.loads.commit(ledger.loads.write(source.name, period, load_id, [record]), mode="append", facts=said)
+    for fact, added in adds.items():
+        ledger.fact(fact).commit(added, mode="overwrite", partition=(source.name, period), facts=said)
+    charges = kept.get(Fact.CHARGES, {"billed_cost": Decimal(0), "currency": None})
+    rows = {fact: sums["lines"] for fact, sums in kept.items()}
+    return Loaded(source.name, period, load_id, rows, charges["billed_cost"], charges["currency"], is_final)
 
 
-def _kept(charges: Table, adds: list[AddAction]) -> dict[str, Any]:
+def _read(totals: Totals, fact: Fact) -> dict[str, Any]:
+    """Give what the native files say of a fact."""
+    if fact is Fact.CHARGES:
+        return {"lines": totals.lines, "split_lines": totals.split_lines, **totals.quantized}
+    usage = dict(totals.usage[fact])
+    return {"lines": usage.pop("rows"), **usage}
+
+
+def _kept(ledger: Ledger, fact: Fact, adds: list[AddAction], totals: Totals) -> dict[str, Any]:
     """Sum what was written, read back from the files themselves."""
+    written = ledger.fact(fact).scan([add.path for add in adds])
+    if fact is not Fact.CHARGES:
+        sums = {name: pl.col(name).sum() for name in _read(totals, fact) if name != "lines"}
+        return written.select(lines=pl.len(), **sums).collect(engine="streaming").row(0, named=True)
     own = pl.col("split_parent_resource_id").is_null()
     return (
-        charges.scan([add.path for add in adds])
-        .select(
+        written.select(
             lines=own.sum(),
             split_lines=(~own).sum(),
             currency=pl.when(pl.col("billing_currency").n_unique() == 1)
@@ -101,12 +121,27 @@ def _kept(charges: Table, adds: list[AddAction]) -> dict[str, Any]:
     )
 
 
-def reconcile(source: str, period: date, totals: Totals, kept: dict[str, Any]) -> None:
-    """Refuse a load unless Σ read = Σ written in lines and in each native cost column, to the last digit."""
-    read = {"lines": totals.lines, "split_lines": totals.split_lines, **totals.quantized}
+def _record(fact: Fact, totals: Totals, kept: dict[str, Any]) -> dict[str, Any]:
+    read = _read(totals, fact)
+    if fact is not Fact.CHARGES:
+        return {"lines_read": read["lines"], "lines_loaded": kept["lines"]}
+    residual = ARITHMETIC.subtract(totals.exact["billed_cost"], totals.quantized["billed_cost"])
+    return {
+        "lines_read": totals.lines,
+        "lines_loaded": kept["lines"],
+        "split_lines": totals.split_lines,
+        "billing_currency": kept["currency"],
+        "billed_cost_read": totals.quantized["billed_cost"],
+        "billed_cost_loaded": kept["billed_cost"],
+        "quantization_residual": quantize_decimal(residual),
+    }
+
+
+def reconcile(what: str, read: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Refuse a load unless Σ read = Σ written in lines and in each native column that adds up, to the last digit."""
     differing = [f"{name}: read {read[name]}, written {kept[name]}" for name in read if read[name] != kept[name]]
     if differing:
         raise Refused(
-            f"{source} {period:%Y-%m}: the ledger would not hold what the bill says ({'; '.join(differing)}). "
+            f"{what}: the ledger would not hold what the source says ({'; '.join(differing)}). "
             "Nothing was changed. Please report this with the file's column names."
         )

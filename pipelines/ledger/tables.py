@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from models.attribution import COLUMNS
-from models.facts import CHARGES, INSTANT, KEY_COLUMNS, Schema, schema
+from models.facts import CHARGES, FACTS, INSTANT, KEY_COLUMNS, Fact, Schema, schema
 from models.money import MONEY
 from pipelines.ledger.delta import Table
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
+# One row per load and fact; the money columns are of charges.
 LOADS: Final[Schema] = {
+    "fact": pl.String,
     "load_id": pl.String,
     "fingerprint": pl.String,
     "lines_read": pl.Int64,
@@ -32,9 +34,11 @@ LOADS: Final[Schema] = {
     "loaded_at": INSTANT,
 }
 
+# Which version of each table a pin keeps; a table that did not exist yet has none.
+_PINNED: Final = {"attributions": "attributions_version", **{fact.value: f"{fact.value}_version" for fact in Fact}}
+
 PINS: Final[Schema] = {
-    "charges_version": pl.Int64,
-    "attributions_version": pl.Int64,
+    **dict.fromkeys(_PINNED.values(), pl.Int64),
     "pinned_at": INSTANT,
     "pinned_by": pl.String,
     "reason": pl.String,
@@ -51,6 +55,9 @@ ATTRIBUTIONS: Final[Schema] = {
 }
 
 
+_CURRENT: Final = ["fact", "source", "billing_period", "load_id"]
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Every table of the ledger under one root."""
@@ -63,10 +70,14 @@ class Ledger:
         """Open the ledger a configuration names."""
         return cls(settings.ledger_root, settings.ledger_options)
 
+    def fact(self, fact: Fact) -> Table:
+        """Give the table of a fact."""
+        return Table(self.root, fact.value, schema(FACTS[fact]), self.options)
+
     @property
     def charges(self) -> Table:
         """Bill lines."""
-        return Table(self.root, "charges", schema(CHARGES), self.options)
+        return self.fact(Fact.CHARGES)
 
     @property
     def loads(self) -> Table:
@@ -86,30 +97,37 @@ class Ledger:
         return partition.load_id, self.attributions.scan(partition.files).select(*ATTRIBUTIONS).collect()
 
     def current_loads(self) -> pl.DataFrame:
-        """Give the loads that are current, one row per source and billing period."""
-        current = self.charges.partitions()
-        if not current:
-            return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **LOADS})
+        """Give the loads that are current, one row per fact, source and billing period."""
         files = [path for partition in self.loads.partitions().values() for path in partition.files]
-        ids = [partition.load_id for partition in current.values()]
-        loads = self.loads.scan(files).filter(pl.col("load_id").is_in(ids)).sort("source", "billing_period").collect()
-        if loads.height != len(current):
+        if not files:
+            return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **LOADS})
+        loads = self.loads.scan(files).collect()
+        current = [
+            {"fact": fact, "source": source, "billing_period": period, "load_id": partition.load_id}
+            for fact in loads["fact"].unique()
+            for (source, period), partition in self.fact(Fact(fact)).partitions().items()
+        ]
+        keys = pl.DataFrame(current, schema={name: loads.schema[name] for name in _CURRENT})
+        found = loads.join(keys, on=_CURRENT, how="semi").sort(_CURRENT)
+        if found.height != keys.height:
             raise RuntimeError(f"{self.root}: a current load has no record; the ledger was changed by other hands")
-        return loads
+        return found
+
+    def loaded_versions(self, source: str) -> dict[date, str]:
+        """Give the fingerprint of each month of a source that is loaded whole, every fact of it."""
+        months = self.current_loads().filter(source=source).group_by("billing_period").agg("load_id", "fingerprint")
+        whole = months.filter(pl.col("load_id").list.n_unique() == 1)
+        return {period: prints[0] for period, prints in whole.select("billing_period", "fingerprint").iter_rows()}
 
     def pin(self, source: str, period: date, *, by: str, reason: str) -> None:
         """Pin a month as it is now: its lines and their attributions stay readable whatever is loaded later."""
-        pin = pl.LazyFrame(
-            {
-                "charges_version": [self.charges.open().version()],
-                "attributions_version": [self.attributions.open().version()],
-                "pinned_at": [datetime.now(UTC)],
-                "pinned_by": [by],
-                "reason": [reason],
-            },
-            schema=PINS,
-        )
-        adds = self._pins.write(source, period, new_load_id(), [pin])
+        pin = {
+            **{_PINNED[table.name]: table.open().version() for table in self._versioned()},
+            "pinned_at": datetime.now(UTC),
+            "pinned_by": by,
+            "reason": reason,
+        }
+        adds = self._pins.write(source, period, new_load_id(), [pl.LazyFrame([pin], schema=PINS)])
         self._pins.commit(adds, mode="append", facts={"by": by, "reason": reason})
 
     def pins(self) -> pl.DataFrame:
@@ -123,6 +141,10 @@ class Ledger:
     def _pins(self) -> Table:
         return Table(self.root, "pins", PINS, self.options)
 
+    def _versioned(self) -> list[Table]:
+        facts = [self.fact(fact) for fact in Fact if fact is not Fact.CHARGES]
+        return [self.charges, self.attributions, *(table for table in facts if table.exists())]
+
     def vacuum(self, *, keep_last: int) -> list[str]:
         """Remove files that neither the last versions nor a pin stand on, files of crashed loads included.
 
@@ -131,7 +153,7 @@ class Ledger:
         """
         pins = self.pins()
         removed = []
-        for table, pinned in ((self.charges, "charges_version"), (self.attributions, "attributions_version")):
+        for table in self._versioned():
             delta = table.open()
             newest = range(max(0, delta.version() - keep_last + 1), delta.version() + 1)
             removed += delta.vacuum(
@@ -139,7 +161,7 @@ class Ledger:
                 dry_run=False,
                 enforce_retention_duration=False,
                 full=True,
-                keep_versions=sorted({*newest, *pins[pinned].to_list()}),
+                keep_versions=sorted({*newest, *pins[_PINNED[table.name]].drop_nulls().to_list()}),
             )
         return removed
 

@@ -77,12 +77,8 @@ def plan(settings: Settings) -> Plan:
 
 
 def changed_versions(ledger: Ledger, source: Source) -> list[SourceVersion]:
-    """Give the versions of a source whose bill is not in the ledger."""
-    loaded = {
-        row["billing_period"]: row["fingerprint"]
-        for row in ledger.current_loads().iter_rows(named=True)
-        if row["source"] == source.name
-    }
+    """Give the versions of a source that are not in the ledger."""
+    loaded = ledger.loaded_versions(source.name)
     return [version for version in source.versions() if loaded.get(version.billing_period) != version.fingerprint]
 
 

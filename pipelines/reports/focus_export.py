@@ -12,7 +12,7 @@ from models import focus
 from models.errors import BadSettings
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import ATTRIBUTIONS, Ledger
-from pipelines.reports import focus_rows
+from pipelines.reports import focus_parts, focus_rows
 from pipelines.warehouse.database import Build, builds
 from pipelines.warehouse.facts import keys_of, relevant_of, tag_columns
 from pipelines.warehouse.reader import NotFound, report
@@ -48,7 +48,7 @@ def write_focus(settings: Settings, period: date, folder: Path, version: str = "
 
 
 def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
-    """Give the lines of a billing period as published, of all sources, each with its key's attribution.
+    """Give the lines of a billing period as published, of all sources, each with its key's attribution or in parts.
 
     Raises:
         NotFound: nothing is published, or nothing of that month.
@@ -57,12 +57,15 @@ def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
     with report(settings.home) as connection:
         charges_version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
         built = builds(connection)
+        owned = {month: focus_parts.shares(connection, *month) for month in built if month[1] == period}
     partitions = ledger.charges.partitions(charges_version)
     months = sorted(month for month in built if month[1] == period and month in partitions)
     if not months:
         known = ", ".join(sorted({f"{month:%Y-%m}" for _, month in built})) or "none"
         raise NotFound(f"The published report has no {period:%Y-%m}. Months there are: {known}.")
-    return pl.concat([_attributed(ledger, partitions[month], built[month]) for month in months])
+    return pl.concat(
+        focus_parts.divide(_attributed(ledger, partitions[month], built[month]), owned[month]) for month in months
+    )
 
 
 def _attributed(ledger: Ledger, partition: Partition, build: Build) -> pl.LazyFrame:
@@ -71,7 +74,7 @@ def _attributed(ledger: Ledger, partition: Partition, build: Build) -> pl.LazyFr
     file = f"{folder}/{build.attributions_id}-00001.parquet"
     attributions = ledger.attributions.scan([file]).select(*ATTRIBUTIONS).collect()
     relevant = relevant_of(attributions)
-    tagged = keys_of(attributions).hstack(attributions.select(focus_rows.needs())).drop("key_id")
+    tagged = keys_of(attributions).hstack(attributions.select(focus_rows.needs()))
     spelt = {name: build.spelt.get(name, []) for name in relevant}
     lines = ledger.charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_null())
     return (

@@ -19,6 +19,8 @@ FOCUS forbids null where bills have nothing to say. What then stands there, and 
 
 A fee whose commitment stood partly unused has its unused cost on itself in an AWS bill. FOCUS wants that on a usage row
 of its own, so such a line becomes two: the purchase keeps what was billed, the second row what was unused.
+
+A line that the report divides among several owners becomes one row for each, with `x_AllocatedPart`: `focus_parts`.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ CATEGORIES: Final[Mapping[str, tuple[str, str]]] = {
 OTHER: Final = ("Other", "Other (Other)")
 # FOCUS columns that carry a charge's own column as it is.
 SAME: Final = {
+    "AllocatedMethodId": "method",
     "AvailabilityZone": "availability_zone",
     "BilledCost": "billed_cost",
     "BillingAccountId": "billing_account_id",
@@ -90,6 +93,8 @@ SAME: Final = {
 OWN: Final = {
     "x_Workload": "workload",
     "x_AttributionRuleId": "attribution_rule_id",
+    "x_AllocatedPart": "part",
+    "x_AllocationMethod": "method",
     "x_Evidence": "evidence",
     "x_LlmModel": "llm_model",
     "x_TokenBucket": "token_bucket",
@@ -116,7 +121,7 @@ def rows(charges: pl.LazyFrame, version: str) -> pl.LazyFrame:
     """Give FOCUS rows of a version, its columns in alphabetical order and ours after them.
 
     Args:
-        charges: ledger columns and those of `TAGGED`; split-cost rows left out, for they repeat other rows' money.
+        charges: ledger columns, those of `TAGGED`, `part` and `method` (null where a line is whole); split-cost rows left out, for they repeat other rows' money.
         version: one of `models.focus.VERSIONS`.
     """
     bought = (pl.col("charge_category") == "Purchase") & pl.col("commitment_discount_id").is_not_null()

@@ -22,6 +22,7 @@ from models.attribution import attribute
 from models.dimensions import AiScope, Dimensions, normalize
 from models.errors import Refused
 from models.facts import COST_COLUMNS, KEY_COLUMNS
+from models.machines import is_flex_start, is_management_fee, is_part
 from models.money import MONEY
 from models.rulebook import Rulebook
 from models.workloads import Workload
@@ -139,6 +140,7 @@ def aggregate(
     lines = lines.with_columns(
         *tag_columns(spelt),
         usage_date=pl.col("charge_period_start").dt.date(),
+        usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None),
     )
     key = [*KEY_COLUMNS, *relevant]
     groups = lines.select(*key, *_BESIDE).unique().collect(engine="streaming")
@@ -146,13 +148,18 @@ def aggregate(
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
     keys = keys.with_row_index("key")
-    detail = attributions.select("key_id", "accelerator", "accelerator_count", is_detailed=is_detailed())
+    detail = attributions.select(
+        "key_id",
+        "accelerator",
+        "accelerator_count",
+        is_detailed=is_detailed(),
+        is_part=is_part(),
+        is_hourly=pl.col("accelerator").is_not_null() | is_flex_start() | is_management_fee(),
+    )
     groups = groups.join(keys, on=key, nulls_equal=True).join(detail, on="key_id").with_row_index("group")
     named = groups.select("group", "key_id", *_BESIDE)
     numbered = groups.drop("key_id").lazy()
-    grouped = lines.join(numbered, on=[*key, *_BESIDE], nulls_equal=True).with_columns(
-        resource_id=pl.when("is_detailed").then("resource_id")
-    )
+    grouped = _with_machines(lines.join(numbered, on=[*key, *_BESIDE], nulls_equal=True), lines, groups)
     daily = _sum(grouped, ["group", "usage_date", "resource_id"]).collect(engine="streaming")
     daily = daily.join(named, on="group").drop("group")
     month = f"{partition.source} {partition.billing_period:%Y-%m}"
@@ -163,9 +170,33 @@ def aggregate(
         .with_columns(pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost")
     )
     hours = _gpu_hours(grouped).collect(engine="streaming").join(keys.select("key", "key_id"), on="key").drop("key")
-    hours = hours.sort("key_id", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
+    hours = hours.sort("key_id", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
     return MonthFacts(
         attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
+    )
+
+
+def _with_machines(numbered: pl.LazyFrame, lines: pl.LazyFrame, groups: pl.DataFrame) -> pl.LazyFrame:
+    """Keep the resource where it matters, and mark the lines that `ledger.gpu_hours` holds.
+
+    Cores, memory and disks matter in the hours in which their machine had accelerators. Which hours those are is found
+    by the usage types that name accelerators, not by all columns of a key, which would take as long as the aggregation.
+    """
+    if not groups["is_part"].any():
+        return numbered.with_columns(resource_id=pl.when("is_detailed").then("resource_id"))
+    named = groups.filter(pl.col("accelerator").is_not_null() & pl.col("accelerator_count").is_not_null())
+    machines = (
+        lines.filter(pl.col("usage_type").is_in(named["usage_type"].unique().to_list()))
+        .select("resource_id", "usage_hour", in_machine=pl.lit(value=True))
+        .filter(pl.col("resource_id").is_not_null())
+        .unique()
+        .collect(engine="streaming")
+    )
+    in_machine = pl.col("is_part") & pl.col("in_machine").fill_null(value=False)
+    part = in_machine | (pl.col("is_part") & pl.col("is_detailed") & pl.lit(machines.height > 0))
+    return numbered.join(machines.lazy(), on=["resource_id", "usage_hour"], how="left").with_columns(
+        resource_id=pl.when(pl.col("is_detailed") | in_machine).then("resource_id"),
+        is_hourly=pl.col("is_hourly") | part,
     )
 
 
@@ -231,9 +262,8 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 def _gpu_hours(grouped: pl.LazyFrame) -> pl.LazyFrame:
     hourly = (
-        grouped.filter(pl.col("accelerator").is_not_null())
-        .with_columns(usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None))
-        .group_by("key", "usage_hour", "resource_id", "commitment_discount_id", "billing_currency")
+        grouped.filter("is_hourly")
+        .group_by("key", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
         .agg(
             pl.col("accelerator_count").first(),
             pl.col("consumed_quantity").filter(pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)).sum(),

@@ -11,6 +11,7 @@ import polars as pl
 from models.allocation import allocate
 from models.attribution import COLUMNS as TAGGED
 from models.facts import COST_COLUMNS
+from models.machines import reunite
 from pipelines.ledger.tables import Ledger, new_load_id
 from pipelines.warehouse.database import Build, builds, replace_month
 from pipelines.warehouse.facts import MonthFacts, Reporting, Tagging, aggregate, is_detailed, keys_of, relevant_of
@@ -100,8 +101,10 @@ class MonthBuilder:
         return changed
 
     def _replace(self, partition: Partition, attributions_id: str, facts: MonthFacts) -> None:
+        month = partition.source, partition.billing_period
         build = Build(partition.load_id, attributions_id, facts.spelt)
-        replace_month(self.connection, (partition.source, partition.billing_period), _frames(facts), build)
+        hours = facts.gpu_hours if facts.gpu_hours is not None else _stored(self.connection, "gpu_hours", month)
+        replace_month(self.connection, month, _frames(facts, hours), build)
 
     def _tagged(self, partition: Partition) -> MonthFacts:
         """Tag and aggregate a month from its lines."""
@@ -121,7 +124,7 @@ class MonthBuilder:
         built = builds(self.connection).get((partition.source, partition.billing_period))
         in_warehouse = built and (built.charges_id, built.attributions_id) == (partition.load_id, stored_id)
         if built and in_warehouse and _detailed(attributions) == _detailed(stored):
-            daily = _stored_daily(self.connection, (partition.source, partition.billing_period))
+            daily = _stored(self.connection, "charges_daily", (partition.source, partition.billing_period))
             return MonthFacts(attributions, daily, None, built.spelt)
         try:
             return self._aggregated(partition, attributions)
@@ -150,21 +153,21 @@ def _changed(before: pl.DataFrame, after: pl.DataFrame) -> int:
     return after.select(columns).join(before.select(columns), on=columns, how="anti", nulls_equal=True).height
 
 
-def _stored_daily(connection: duckdb.DuckDBPyConnection, month: tuple[str, date]) -> pl.DataFrame:
-    daily: pl.DataFrame = connection.sql(
-        "select * exclude (source, billing_period) from ledger.charges_daily where source = ? and billing_period = ?",
+def _stored(connection: duckdb.DuckDBPyConnection, table: str, month: tuple[str, date]) -> pl.DataFrame:
+    found: pl.DataFrame = connection.sql(
+        f"select * exclude (source, billing_period) from ledger.{table} where source = ? and billing_period = ?",
         params=list(month),
     ).pl()
-    return daily
+    return found
 
 
-def _frames(facts: MonthFacts) -> dict[str, pl.DataFrame]:
-    attributed = facts.daily.select("daily_id", "key_id", "usage_date", "commitment_discount_id", *COST_COLUMNS).join(
-        facts.attributions, on="key_id", how="inner"
-    )
+def _frames(facts: MonthFacts, hours: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    beside = ["key_id", "usage_date", "region_id", "resource_id", "commitment_discount_id", *COST_COLUMNS]
+    attributed = facts.daily.select("daily_id", *beside).join(facts.attributions, on="key_id", how="inner")
+    machines = reunite(attributed, hours.join(facts.attributions, on="key_id", how="inner"))
     frames = {
         "computed.attributions": facts.attributions,
-        "computed.allocations": allocate(attributed),
+        "computed.allocations": allocate(attributed, machines),
         "ledger.charges_daily": facts.daily,
     }
     if facts.gpu_hours is not None:

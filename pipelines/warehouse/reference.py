@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from models.claims import load_claims
-from models.facts import Schema
+from models.facts import Fact, Schema
 from pipelines.warehouse.database import replace_table
 from pipelines.warehouse.invoices import read_invoices
 from pipelines.warehouse.tables import TABLES
@@ -37,7 +37,9 @@ def refresh_reference(
 ) -> None:
     """Write what is configured and what the ledger's history says into the warehouse."""
     loads = ledger.current_loads().with_columns(pl.col("loaded_at").dt.replace_time_zone(None))
-    replace_table(connection, "ledger.loads", loads)
+    bills = pl.col("fact") == Fact.CHARGES.value
+    replace_table(connection, "ledger.loads", loads.filter(bills).select(*TABLES["ledger.loads"][1]))
+    replace_table(connection, "ledger.usage_loads", loads.filter(~bills).select(*TABLES["ledger.usage_loads"][1]))
     _replace(
         connection,
         "reference.claims",

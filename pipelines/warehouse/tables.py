@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipelines.warehouse.governance_tables import GOVERNANCE_TABLES
+
 MONEY: Final = "decimal(38, 12)"
 
 _COSTS: Final = {
@@ -70,7 +72,7 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "billing_currency": ("varchar", "Currency of the bill."),
             "invoice_id": ("varchar", "Invoice number; null while open."),
             "region_id": ("varchar", "Region code."),
-            "resource_id": ("varchar", "Resource, only for keys that are AI or have an accelerator."),
+            "resource_id": ("varchar", "Resource, only where it is AI or of a machine with accelerators."),
             "commitment_discount_id": ("varchar", "Savings Plan or reservation."),
             "capacity_reservation_id": ("varchar", "Capacity reservation or Capacity Block."),
             "consumed_quantity": (MONEY, "Quantity in pricing_unit."),
@@ -80,14 +82,18 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
         },
     ),
     "ledger.gpu_hours": (
-        "Accelerator use by hour. One row per key, resource and hour.",
+        "Machines with accelerators by hour, all their parts. One row per key, resource, region, commitment and hour.",
         {
             **_PARTITION,
             "key_id": ("varchar", "Key in computed.attributions."),
             "usage_hour": ("timestamp", "Start of the hour, UTC; a line longer than an hour stands at its start."),
             "resource_id": ("varchar", "Instance, endpoint or job; null where the bill has no resource ids."),
+            "region_id": ("varchar", "Region code."),
             "commitment_discount_id": ("varchar", "Savings Plan or reservation."),
-            "gpu_hours": (MONEY, "Accelerator-hours: machine-hours × accelerators per machine."),
+            "gpu_hours": (
+                MONEY,
+                "Accelerator-hours: machine-hours × accelerators per machine; null on lines that count none.",
+            ),
             **_COSTS,
         },
     ),
@@ -105,6 +111,16 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "billed_cost_loaded": (MONEY, "Σ billed_cost in the ledger."),
             "quantization_residual": (MONEY, "Σ exact native amounts − billed_cost_read."),
             "is_final": ("boolean", "Every line carries an invoice number."),
+            "loaded_at": ("timestamp", "When, UTC."),
+        },
+    ),
+    "ledger.usage_loads": (
+        "What each load of the current ledger brought that is no bill. One row per fact, source and month of use.",
+        {
+            "fact": ("varchar", "token_usage, gpu_utilization or gpu_jobs."),
+            **_PARTITION,
+            "lines_loaded": ("bigint", "Rows in the ledger, equal to those in the native files."),
+            "is_final": ("boolean", "The month will not change any more."),
             "loaded_at": ("timestamp", "When, UTC."),
         },
     ),
@@ -178,6 +194,7 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "keys_changed": ("bigint", "Keys whose attribution changed."),
         },
     ),
+    **GOVERNANCE_TABLES,
 }
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from connectors.source import Totals
-from tests.connectors.bills import data_export, legacy_report, line, write
+from tests.connectors.bills import data_export, legacy_report, line, table, write
 
 Read = Callable[..., tuple[pl.DataFrame, Totals]]
 
@@ -198,6 +198,14 @@ def test_a_blank_is_null_whatever_the_format_calls_it(tmp_path: Path, read: Read
         assert not totals.is_final
 
 
+def test_a_blank_is_null_also_where_a_stretch_of_the_file_holds_nothing_else(tmp_path: Path, read: Read) -> None:
+    lines = [line(product_sku="S"), *[line(product_sku="", bill_invoice_id="")] * 2, *[line(product_sku=None)] * 2]
+    table(lines).write_parquet(tmp_path / "bill.parquet", row_group_size=1)
+    charges, totals = read(tmp_path / "bill.parquet")
+    assert charges["sku_id"].to_list() == ["S", None, None, None, None]
+    assert not totals.is_final
+
+
 def test_columns_the_bill_never_fills_are_left_out(tmp_path: Path, source: Any) -> None:
     data_export(tmp_path, [line(product_sku="", reservation_effective_cost=None, resource_tags={})])
     aws = source(tmp_path)
@@ -210,4 +218,6 @@ def test_every_line_invoiced_makes_the_bill_final(tmp_path: Path, read: Read) ->
     data_export(tmp_path, [line()], [line()])
     assert read(tmp_path)[1].is_final
     data_export(tmp_path, [line()], [line(bill_invoice_id=None)])
+    assert not read(tmp_path)[1].is_final
+    data_export(tmp_path, [line(bill_invoice_id="")])
     assert not read(tmp_path)[1].is_final

@@ -109,6 +109,14 @@ def test_a_number_keeps_every_digit_it_is_written_with(tmp_path: Path, read: Rea
     assert totals.exact["billed_cost"] == Decimal("1234567890.12345678901150000001")
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_petabytes_are_counted_in_byte_seconds(tmp_path: Path, read: Read, name: str) -> None:
+    usage = {"amount": 5.885410865577985e18, "unit": "byte-seconds", "pricing_unit": "gibibyte month"}
+    rows = [row(usage={**usage, "amount_in_pricing_units": 2114.5}), row(usage=usage)]
+    charges, _ = read(write(tmp_path / name, rows))
+    assert charges["consumed_quantity"].to_list() == [Decimal("2114.5"), Decimal(5885410865577985000)]
+
+
 def test_a_month_reads_its_rows_of_every_file(tmp_path: Path, source: Callable[..., GcpBilling], read: Read) -> None:
     late = row(invoice={"month": "202602"}, cost=1.0)
     write(tmp_path / "bills/a.parquet", [row(cost=2.0), late, row(cost=3.0)])

@@ -80,8 +80,8 @@ def test_an_unused_reservation_is_idle_and_its_name_may_say_for_what(labels: dic
 
 
 def test_only_a_label_tells_a_fine_tune_from_a_training_job() -> None:
-    assert _said(JOB) == ("training", "billed")
-    assert _said(JOB, {"workload": "inference"}) == ("training", "billed")
+    assert _said(JOB) == ("training", "inferred")
+    assert _said(JOB, {"workload": "inference"}) == ("training", "inferred")
     assert _said(JOB, {"job_type": "sft"}) == ("fine_tuning", "declared")
     assert _said(JOB, {"purpose": "evaluation"}) == ("development", "declared")
 

@@ -95,9 +95,10 @@ def test_a_load_that_loses_anything_is_refused_with_figures_and_changes_nothing(
 
 
 def test_every_difference_is_named() -> None:
+    read = {"lines": 2, "split_lines": 0, "billed_cost": Decimal("3.5")}
     kept = {"lines": 1, "split_lines": 4, "billed_cost": Decimal(2)}
     with pytest.raises(Refused) as refused:
-        reconcile("aws", JULY, totals(), kept)
+        reconcile("aws 2026-07", read, kept)
     for part in ("lines: read 2, written 1", "split_lines: read 0, written 4", "billed_cost: read 3.5, written 2"):
         assert part in str(refused.value)
 

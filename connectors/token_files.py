@@ -1,0 +1,254 @@
+"""What connectors of token usage in files share: months found, records kept, duplicates counted once, sums made twice.
+
+Every native file is turned into a Parquet of records under the landing folder once, whatever months they are of; a
+month's version is the files that hold it, and reads only its own records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property, partial
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from connectors import token_records, token_rows, usage_objects
+from connectors.landing import Entry, Location, jailed, open_location
+from connectors.source import Landed, SourceFile, SourceVersion, Totals
+from connectors.token_records import Record, explained
+from connectors.token_rows import Row
+from models.errors import BadInput
+from models.facts import Fact
+from models.token_buckets import ADDITIVE
+
+DATA: Final = re.compile(r"\.(jsonl|ndjson|json|log|csv|parquet)(\.gz)?$", re.IGNORECASE)
+logger = logging.getLogger(__name__)
+
+
+class UsageOptions(BaseModel):
+    """Say how to read files of usage, and from which S3."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    location: str | None = None
+    """`s3://bucket/prefix`, a folder or a single file."""
+    tolerated_bad_lines: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a file's lines that may be no JSON; they are left out, and that is said."""
+    endpoint_url: str | None = None
+    """Another S3 endpoint; AWS's own when left out."""
+    region: str | None = None
+    """Region of the bucket; boto3's own chain decides when left out."""
+    profile: str | None = None
+    """Profile of the AWS configuration files; boto3's own chain decides when left out."""
+
+
+class TokenFileOptions(UsageOptions):
+    """Say where the files are."""
+
+    location: str
+    """`s3://bucket/prefix`, a folder or a single file."""
+
+
+class TokenFiles(ABC):
+    """List, land and read files of token usage; what a row says is a subclass's."""
+
+    Options: type[BaseModel] = TokenFileOptions
+    REPORTED_BY: ClassVar[str]
+    # Columns to read of a Parquet file, all where None.
+    WANTED: ClassVar[Sequence[str] | None] = None
+
+    def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
+        self.name = name
+        self._options = UsageOptions.model_validate(options)
+        self._landing = jailed(landing, name)
+        self._on_bytes = on_bytes
+        self._known: Mapping[str, Entry] = {}
+        self._has_said: set[object] = set()
+
+    @abstractmethod
+    def records(self, item: token_rows.Item) -> Iterable[Record]:
+        """Turn one native row into records of usage, none where it holds none.
+
+        Raises:
+            ValueError: a field is missing, or is not what it should be; says which.
+        """
+
+    def is_data(self, key: str) -> bool:
+        """Tell whether a key of the location is a file to read."""
+        return bool(DATA.search(key))
+
+    @cached_property
+    def _location(self) -> Location:
+        options = self._options.model_dump(include={"endpoint_url", "region", "profile"})
+        return open_location(self._options.location or "", **options)
+
+    def versions(self) -> Sequence[SourceVersion]:
+        """List the months of use there are, oldest first; every file that is new is read for its months.
+
+        Raises:
+            BadInput: there is nothing to read, or a record cannot be read.
+        """
+        by_month: dict[date, list[SourceFile]] = {}
+        for entry in self._list().values():
+            file = SourceFile(entry.key, entry.size, self._location.digest(entry))
+            for month in token_records.months(self._kept(file, self._land(entry, file.etag))):
+                by_month.setdefault(month.date(), []).append(file)
+        if not by_month:
+            raise BadInput(self._location.uri(""), "there is no usage here", "Check `location`, or wait for the logs")
+        return [
+            SourceVersion(month, self._fingerprint(month, files), files, is_final=False)
+            for month, files in sorted(by_month.items())
+        ]
+
+    def _fingerprint(self, month: date, files: Sequence[SourceFile]) -> str:
+        parts = [part for file in files for part in (file.name, str(file.size), file.etag)]
+        return _digest(str(month), self._meaning, *parts)[:32]
+
+    def fetch(self, version: SourceVersion) -> Landed:
+        """Land the version's files; files of a folder are used where they are, once they are seen to be unchanged.
+
+        Raises:
+            BadInput: a file is not what was listed.
+        """
+        entries = self._known or self._list()
+        paths = []
+        for file in version.files:
+            entry = entries.get(file.name)
+            if entry is None or self._location.digest(entry) != file.etag:
+                raise BadInput(self._location.uri(file.name), "the file changed while reading", "Run again")
+            paths.append(self._land(entry, file.etag))
+        return self._landed(version, paths)
+
+    def _landed(self, version: SourceVersion, paths: Sequence[Path]) -> Landed:
+        """Make the records now: later, `totals` and `read` ask for them at the same time."""
+        for file, path in zip(version.files, paths, strict=True):
+            self._kept(file, path)
+        return Landed(version, paths)
+
+    def totals(self, landed: Landed) -> Totals:
+        """Count the month's rows and tokens from the native files, by other arithmetic than `read`."""
+        repeated = {request for request, *_ in self._repeats(landed).iter_rows()}
+        seen: set[str] = set()
+        sums: dict[str, int] = {"rows": 0, **dict.fromkeys(ADDITIVE, 0)}
+        for file, path in zip(landed.version.files, landed.paths, strict=True):
+            for _, record in self._records(path, file.name):
+                start, request = record["usage_start"], record.get("request_id") or ""
+                if (start.year, start.month) != (
+                    landed.version.billing_period.year,
+                    landed.version.billing_period.month,
+                ):
+                    continue
+                if request in repeated:
+                    if request in seen:
+                        continue
+                    seen.add(request)
+                sums["rows"] += 1
+                sums["requests"] += record.get("requests") or 0
+                if record.get("usage") is not None:
+                    for name, number in usage_objects.count(record["usage"]).items():
+                        sums[name] += number
+        return Totals(0, 0, {}, {}, is_final=False, usage={Fact.TOKEN_USAGE: sums})
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        """Give one lazy frame of the month's usage per file; a request that is there again counts once."""
+        repeats = self._repeats(landed).filter(~pl.col("is_first"))
+        if repeats.height and landed.version.fingerprint not in self._has_said:
+            self._has_said.add(landed.version.fingerprint)
+            request, number, row, _ = repeats.row(0)
+            logger.warning(
+                "%s: %d records repeat a request id and are counted once, the first: %s in %s, row %d",
+                self.name, repeats.height, request, landed.version.files[number].name, row,
+            )  # fmt: skip
+        month = pl.lit(landed.version.billing_period)
+        left_out = dict(repeats.group_by("file").agg("row").iter_rows())
+        return {
+            Fact.TOKEN_USAGE: [
+                token_records.frame(self._kept(file, path), file.name, left_out.get(number, [])).filter(
+                    pl.col("usage_start").dt.date().dt.month_start() == month
+                )
+                for number, (file, path) in enumerate(zip(landed.version.files, landed.paths, strict=True))
+            ]
+        }
+
+    def _repeats(self, landed: Landed) -> pl.DataFrame:
+        """Find the records of the month whose request id is there more than once: request, file, row, is_first."""
+        month = pl.lit(landed.version.billing_period)
+        frames = [
+            pl.scan_parquet(self._kept(file, path), glob=False)
+            .filter(pl.col("usage_start").dt.date().dt.month_start() == month, pl.col("request_id").is_not_null())
+            .select("request_id", pl.lit(number, pl.Int64).alias("file"), pl.col("source_row").alias("row"))
+            for number, (file, path) in enumerate(zip(landed.version.files, landed.paths, strict=True))
+        ]
+        return (
+            pl.concat(frames)
+            .filter(pl.col("request_id").is_duplicated())
+            .sort("file", "row")
+            .with_columns(pl.col("request_id").is_first_distinct().alias("is_first"))
+            .collect(engine="streaming")
+        )
+
+    def _records(self, path: Path, name: str) -> Iterator[tuple[Row, Record]]:
+        share = self._options.tolerated_bad_lines
+        number = 0
+        for row in token_rows.rows(path, name, share, self.WANTED):
+            made = explained(partial(self._made, row.item), row, name)
+            for record in made:
+                # A line of spans holds several records: then they are numbered through the file.
+                number = number + 1 if len(made) > 1 else max(number + 1, row.number)
+                record["source_row"] = number
+                record["reported_by"] = self.REPORTED_BY
+                record.setdefault("usage_end", record["usage_start"])
+                yield row, record
+
+    def _made(self, item: token_rows.Item) -> list[Record]:
+        return list(self.records(item))
+
+    def _kept(self, file: SourceFile, path: Path) -> Path:
+        """Give the Parquet of a file's records, made now unless it is there."""
+        target = jailed(self._landing / "records" / _digest(file.etag, self._meaning)[:16], f"{file.name}.parquet")
+        if not target.is_file():
+            token_records.to_parquet(self._records(path, file.name), file.name, target)
+        return target
+
+    @cached_property
+    def _meaning(self) -> str:
+        """Tell apart what made the records: the options and this project's version."""
+        said = self._options.model_dump_json(exclude={"location", "endpoint_url", "region", "profile"})
+        return _digest(type(self).__name__, said, str(token_records.SCHEMA), installed("apportion"))
+
+    def _list(self) -> Mapping[str, Entry]:
+        self._known = {entry.key: entry for entry in self._location.entries() if self.is_data(entry.key)}
+        return self._known
+
+    def _land(self, entry: Entry, digest: str) -> Path:
+        return self._location.land(entry, self._landing / "files" / _digest(digest)[:16], self._on_bytes)
+
+
+def needed(item: Mapping[str, Any], *names: str) -> Any:
+    """Give a field that no record can do without, under any of its names.
+
+    Raises:
+        ValueError: it is missing or blank.
+    """
+    found = given(item, *names)
+    if found is None:
+        raise ValueError(f"field {names[0]!r} is missing or blank (found: {', '.join(map(str, item))[:120]})")
+    return found
+
+
+def given(item: Mapping[str, Any], *names: str) -> Any:
+    """Give the first of some fields that says anything, else None."""
+    found = (item.get(name) for name in names)
+    return next((value for value in found if value is not None and value != ""), None)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""Count a raw `usage` object's tokens once more, one provider at a time in plain arithmetic.
+
+What a load is reconciled against: nothing of `models.token_buckets` is used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.token_buckets import ADDITIVE
+
+Usage = Mapping[str, Any]
+Counts = dict[str, int]
+
+
+def count(usage: Usage) -> Counts:
+    """Give the sums that one object adds to; what it does not state adds nothing."""
+    if "uncached_input_tokens" in usage:
+        return {name: _number(usage.get(name)) for name in ADDITIVE}
+    if "billed_units" in usage:
+        billed = usage["billed_units"]
+        return _counts(_number(billed.get("input_tokens")), 0, 0, 0, _number(billed.get("output_tokens")), 0)
+    kinds = {
+        _gemini: ("promptTokenCount", "candidatesTokenCount", "prompt_token_count", "candidates_token_count"),
+        _converse: ("inputTokens", "outputTokens", "inputTokenCount", "outputTokenCount"),
+        _chat: ("prompt_tokens", "completion_tokens"),
+    }
+    parse = next((kind for kind, names in kinds.items() if _has(usage, *names)), _messages_or_responses)
+    return parse(usage)
+
+
+def _gemini(usage: Usage) -> Counts:
+    usage = {_camel(key): value for key, value in usage.items()}
+    whole = _number(usage.get("promptTokenCount")) + _number(usage.get("toolUsePromptTokenCount"))
+    cached, thoughts = _number(usage.get("cachedContentTokenCount")), _number(usage.get("thoughtsTokenCount"))
+    said = _number(usage.get("candidatesTokenCount")) or _number(usage.get("responseTokenCount"))
+    return _counts(whole - cached, cached, 0, 0, said + thoughts, thoughts)
+
+
+def _converse(usage: Usage) -> Counts:
+    def either(name: str) -> int:
+        return _number(usage.get(name)) or _number(usage.get(f"{name[:-1]}Count"))
+
+    hour = sum(_number(item.get("inputTokens")) for item in usage.get("cacheDetails") or [] if item.get("ttl") == "1h")
+    written = either("cacheWriteInputTokens")
+    fresh, read = either("inputTokens"), either("cacheReadInputTokens")
+    return _counts(fresh, read, written - hour, hour, either("outputTokens"), 0)
+
+
+def _chat(usage: Usage) -> Counts:
+    details, after = _held(usage, "prompt_tokens_details"), _held(usage, "completion_tokens_details")
+    read = next(
+        (
+            _number(value)
+            for value in (
+                details.get("cached_tokens"),
+                usage.get("prompt_cache_hit_tokens"),
+                usage.get("cached_tokens"),
+                usage.get("cache_read_input_tokens"),
+            )
+            if value is not None
+        ),
+        0,
+    )
+    written = next(
+        (
+            _number(value)
+            for value in (
+                details.get("cache_write_tokens"),
+                details.get("cache_creation_tokens"),
+                usage.get("cache_creation_input_tokens"),
+            )
+            if value is not None
+        ),
+        0,
+    )
+    hour = _number(_held(usage, "cache_creation").get("ephemeral_1h_input_tokens")) or _number(
+        _held(details, "cache_creation_token_details").get("ephemeral_1h_input_tokens")
+    )
+    whole, reasoning = _number(usage.get("prompt_tokens")), _number(after.get("reasoning_tokens"))
+    said = _number(usage.get("completion_tokens"))
+    beside = reasoning and _number(usage.get("total_tokens")) == whole + said + reasoning
+    return _counts(whole - read - written, read, written - hour, hour, said + (reasoning if beside else 0), reasoning)
+
+
+def _messages_or_responses(usage: Usage) -> Counts:
+    """Tell Anthropic's messages from OpenAI's responses by where the cached tokens stand."""
+    inner, after = _held(usage, "input_tokens_details"), _held(usage, "output_tokens_details")
+    fresh, said = _number(usage.get("input_tokens")), _number(usage.get("output_tokens"))
+    reasoning = _number(after.get("reasoning_tokens")) or _number(after.get("thinking_tokens"))
+    if inner.get("cached_tokens") is not None or not _has(
+        usage, "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"
+    ):
+        read, written = _number(inner.get("cached_tokens")), _number(inner.get("cache_write_tokens"))
+        return _counts(fresh - read - written, read, written, 0, said, reasoning)
+    lives = _held(usage, "cache_creation")
+    hour = _number(lives.get("ephemeral_1h_input_tokens"))
+    stated = usage.get("cache_creation_input_tokens")
+    written = hour + _number(lives.get("ephemeral_5m_input_tokens")) if stated is None else _number(stated)
+    return _counts(fresh, _number(usage.get("cache_read_input_tokens")), written - hour, hour, said, reasoning)
+
+
+def _counts(fresh: int, read: int, minutes: int, hour: int, output: int, reasoning: int) -> Counts:  # noqa: PLR0913, PLR0917 - the six sums
+    return dict(zip(ADDITIVE, (0, fresh, read, minutes, hour, output, reasoning), strict=True))
+
+
+def _number(value: Any) -> int:
+    return 0 if value is None or value == "" else int(value)
+
+
+def _has(usage: Usage, *names: str) -> bool:
+    return any(usage.get(name) is not None for name in names)
+
+
+def _held(usage: Usage, name: str) -> Usage:
+    held = usage.get(name)
+    return held if isinstance(held, Mapping) else {}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

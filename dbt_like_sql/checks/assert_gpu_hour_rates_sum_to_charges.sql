@@ -1,0 +1,43 @@
+/*
+marts.gpu_hour_rates holds the money of machines with accelerators, credits and tax apart, and all their hours.
+*/
+with
+
+mart as (
+    select
+        usage_period,
+        sum(effective_cost) as effective_cost,
+        sum(gpu_hours) as gpu_hours
+    from marts.gpu_hour_rates
+    group by all
+),
+
+charges as (
+    select
+        usage_period,
+        sum(effective_cost) as effective_cost
+    from intermediate.int_charges_allocated
+    where accelerator is not null and coalesce(charge_category, '') not in ('Credit', 'Tax')
+    group by all
+),
+
+hours as (
+    select
+        usage_period,
+        sum(gpu_hours) as gpu_hours
+    from marts.gpu_idle_costs
+    group by all
+)
+
+select
+    usage_period,
+    mart.effective_cost,
+    charges.effective_cost as charged_cost,
+    mart.gpu_hours,
+    hours.gpu_hours as idle_cost_hours
+from mart
+full join charges using (usage_period)
+left join hours using (usage_period)
+where
+    coalesce(mart.effective_cost, 0) != coalesce(charges.effective_cost, 0)
+    or coalesce(mart.gpu_hours, 0) != coalesce(hours.gpu_hours, 0)

@@ -1,0 +1,38 @@
+/*
+AI money as finance books it: cogs (cost of revenue: what the configuration under `cogs` says, by default inference),
+research_and_development (all other AI with a known purpose), unattributed, shared (tax, support, credits) and not_ai.
+Sums to the bill. One row per billing period, usage period, class, workload and environment.
+*/
+with
+
+charges as (
+    select
+        charges.*,
+        exists (
+            select 1
+            from reference.cogs_conditions as cogs
+            where
+                (cogs.workload is null or cogs.workload = charges.workload)
+                and (cogs.environment is null or cogs.environment = charges.environment)
+                and (cogs.team is null or cogs.team = charges.team)
+                and (cogs.project is null or cogs.project = charges.project)
+        ) as is_cogs
+    from intermediate.int_charges_allocated as charges
+)
+
+select
+    billing_period, -- First day of the invoice month.
+    usage_period, -- First day of the month of use.
+    case
+        when workload in ('shared', 'not_ai') then workload
+        when is_cogs then 'cogs'
+        when workload = 'unattributed' then 'unattributed'
+        else 'research_and_development'
+    end as cost_class, -- cogs, research_and_development, unattributed, shared or not_ai.
+    workload, -- What the money was for.
+    environment, -- Resolved by dimensions.environment.
+    sum(billed_cost)::decimal(38, 12) as billed_cost, -- What the provider asks for (unblended).
+    sum(effective_cost)::decimal(38, 12) as effective_cost, -- Amortized cost after negotiated discounts.
+    sum(net_cost)::decimal(38, 12) as net_cost -- effective_cost after promotional credits.
+from charges
+group by all

@@ -1,0 +1,47 @@
+/*
+What an accelerator-hour effectively costs, by how it was bought: on_demand (capacity reservations too), spot, committed
+(Savings Plans, reservations, committed use, with the unused part of their fees), capacity_block, or adjustment (refunds
+and discounts that stand apart). Credits and tax do not enter. One row per usage period, provider, accelerator and
+purchase option.
+*/
+with
+
+costs as (
+    select
+        costs.*,
+        case
+            when keys.pricing_category = 'Dynamic' then 'spot'
+            when keys.usage_type like '%CapacityBlock%' then 'capacity_block'
+            when keys.pricing_category = 'Committed' or keys.commitment_discount_status is not null then 'committed'
+            when regexp_matches(keys.line_item_type, '^(SavingsPlan|RIFee|DiscountedUsage)') then 'committed'
+            when keys.charge_category = 'Adjustment' then 'adjustment'
+            else 'on_demand'
+        end as purchase_option
+    from intermediate.int_accelerator_costs as costs
+    inner join computed.attributions as keys using (source, billing_period, key_id)
+    where coalesce(keys.charge_category, '') not in ('Credit', 'Tax')
+),
+
+sums as (
+    select
+        usage_period,
+        provider_name,
+        accelerator,
+        purchase_option,
+        sum(gpu_hours)::decimal(38, 12) as gpu_hours,
+        sum(effective_cost)::decimal(38, 12) as effective_cost
+    from costs
+    group by all
+)
+
+select
+    usage_period, -- First day of the month of use.
+    provider_name, -- Who provides the service.
+    accelerator, -- Accelerator of the machine.
+    purchase_option, -- on_demand, spot, committed, capacity_block or adjustment.
+    gpu_hours, -- Accelerator-hours.
+    effective_cost, -- Amortized cost after negotiated discounts, of the whole machine.
+    -- A price to look at, never to add: divided as double, rounded to 12 decimals.
+    (effective_cost::double / nullif(gpu_hours, 0)::double)::decimal(38, 12)
+        as cost_per_gpu_hour -- effective_cost ÷ gpu_hours; null where the option counts no hours of its own.
+from sums

@@ -1,0 +1,135 @@
+/*
+What each training and fine-tuning run cost, as far as bills name them, and what its checkpoints cost to keep. run_kind:
+job (the bill names a training or tuning job), machine (a machine that trained; several jobs may share it), unnamed (the
+bill names nothing), checkpoints (storage whose name says so). A resource that rests for more than two days begins another
+attempt: a job name seen again is a repeat or a retry. outcome is null: bills do not say how a run ended.
+One row per source, workload, resource and attempt; without a resource, per source, workload, service and language model.
+*/
+with
+
+charges as (
+    select
+        source,
+        provider_name,
+        service_name,
+        workload,
+        resource_id,
+        resource_name,
+        usage_date,
+        team,
+        llm_model,
+        accelerator,
+        effective_cost,
+        0 as gpu_hours
+    from intermediate.int_charges_allocated
+    where
+        workload in ('training', 'fine_tuning')
+        or (
+            workload = 'storage'
+            and regexp_matches(lower(coalesce(resource_name, resource_id, '')), 'checkpoint|ckpt')
+        )
+),
+
+hours as (
+    select
+        source,
+        workload,
+        resource_id,
+        usage_date,
+        sum(gpu_hours) as gpu_hours
+    from intermediate.int_accelerator_costs
+    where workload in ('training', 'fine_tuning') and resource_id is not null
+    group by all
+),
+
+days as (
+    select distinct
+        source,
+        workload,
+        resource_id,
+        usage_date
+    from charges
+    where resource_id is not null
+),
+
+begun as (
+    select
+        *,
+        coalesce(
+            usage_date
+            - lag(usage_date) over (partition by source, workload, resource_id order by usage_date) > 3,
+            true
+        ) as is_begin
+    from days
+),
+
+attempts as (
+    select
+        * exclude (is_begin),
+        if(
+            workload = 'storage',
+            1,
+            sum(is_begin::integer) over (partition by source, workload, resource_id order by usage_date)
+        )::integer as attempt_number
+    from begun
+),
+
+used as (
+    select
+        attempts.source,
+        attempts.workload,
+        attempts.resource_id,
+        attempts.attempt_number,
+        sum(hours.gpu_hours)::decimal(38, 12) as gpu_hours
+    from attempts
+    inner join hours using (source, workload, resource_id, usage_date)
+    group by all
+),
+
+runs as (
+    select
+        charges.source,
+        charges.provider_name,
+        charges.workload,
+        charges.resource_id,
+        attempts.attempt_number,
+        if(charges.resource_id is null, charges.service_name, null) as service_name,
+        if(charges.resource_id is null, charges.llm_model, null) as unnamed_model,
+        max(charges.resource_name) as resource_name,
+        if(count(distinct charges.team) = 1, max(charges.team), null) as team,
+        if(count(distinct charges.llm_model) = 1, max(charges.llm_model), null) as llm_model,
+        if(count(distinct charges.accelerator) = 1, max(charges.accelerator), null) as accelerator,
+        min(charges.usage_date) as started_on,
+        max(charges.usage_date) as ended_on,
+        count(distinct charges.usage_date)::integer as day_count,
+        sum(charges.effective_cost)::decimal(38, 12) as effective_cost
+    from charges
+    left join attempts using (source, workload, resource_id, usage_date)
+    group by all
+)
+
+select
+    source, -- Name of the source in the configuration.
+    provider_name, -- Who provides the service.
+    workload, -- training, fine_tuning, or storage for checkpoints.
+    case
+        when workload = 'storage' then 'checkpoints'
+        when resource_id is null then 'unnamed'
+        when regexp_matches(lower(resource_id), 'job|tuning|pipeline|customization') then 'job'
+        else 'machine'
+    end as run_kind, -- job, machine, unnamed or checkpoints.
+    resource_id as run_id, -- Resource of the bill; null where it names none.
+    coalesce(resource_name, service_name) as run_name, -- Name a person chose, else the service.
+    attempt_number, -- 1, 2, … for the same resource after more than two days of rest; null for unnamed runs.
+    attempt_number > 1 as is_repeat, -- The same name ran before.
+    team, -- Resolved by dimensions.team; null where none or several.
+    llm_model, -- Language model trained or tuned, where the bill names one.
+    accelerator, -- Accelerator of the machine; null where none or several.
+    started_on, -- First day billed.
+    ended_on, -- Last day billed.
+    day_count, -- Days billed.
+    used.gpu_hours, -- Accelerator-hours; null where the bill counts none.
+    effective_cost, -- Amortized cost after negotiated discounts.
+    null::varchar as outcome -- How it ended; null from a bill alone.
+from runs
+left join used using (source, workload, resource_id, attempt_number)

@@ -1,0 +1,285 @@
+"""Divide billed money over those who used the tokens, and price at list what no bill covers.
+
+A line of a bill states some of: account, project, key, model, token bucket, tier, day. Usage that agrees in all of it
+is the line's cell. The line is divided in proportion to what the cell's usage costs at the rate card's prices, provided
+that all of it is priced; its own amount, not the priced one, is what the parts sum to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from models.facts import COST_COLUMNS, Schema
+from models.llm_names import provider_id
+from models.money import MONEY, from_units, largest_remainder, to_units
+from models.token_authority import SCOPE, with_provider_id
+from models.token_pricing import units_to_money
+
+STATED: Final = (
+    "sub_account_id",
+    "project_id",
+    "workspace_id",
+    "api_key_id",
+    "llm_model",
+    "is_batch",
+    "service_tier",
+    "context_band",
+    "token_bucket",
+    "unit",
+)
+"""What both a bill's line and usage may state; a line is matched by whatever of it is not null."""
+OWNERS: Final = (
+    "llm_model",
+    "sub_account_id",
+    "project_id",
+    "workspace_id",
+    "team",
+    "api_key_id",
+    "feature",
+    "endpoint",
+    "workload",
+)
+"""Over whom a line is divided."""
+
+PARTS: Final[Schema] = {
+    "charge_id": pl.Int64,
+    "part": pl.Int32,
+    **dict.fromkeys(OWNERS, pl.String),
+    "method": pl.String,
+    "tokens": pl.Int64,
+    "priced_cost": MONEY,
+    **dict.fromkeys(COST_COLUMNS, MONEY),
+}
+UNEXPLAINED: Final[Schema] = {
+    "charge_id": pl.Int64,
+    "usage_date": pl.Date,
+    "provider_name": pl.String,
+    "reason": pl.String,
+    **dict.fromkeys(COST_COLUMNS, MONEY),
+}
+_AMOUNTS: Final = (
+    ("uncached_input", ("uncached_input_tokens",), "uncached_input_cost"),
+    ("cache_read", ("cache_read_tokens",), "cache_read_cost"),
+    ("cache_write", ("cache_write_5m_tokens", "cache_write_1h_tokens"), "cache_write_cost"),
+    ("output", ("output_tokens",), "output_cost"),
+    ("request", ("requests",), "request_fee"),
+    (None, (), "unit_cost"),
+)
+_WHAT: Final = frozenset({"llm_model", "token_bucket", "unit"})
+_METHOD: Final = "priced_usage_of_the_cell"
+_SAFE: Final = 2**126  # products of 128-bit integers must stay below their sign
+
+
+@dataclass(frozen=True)
+class Division:
+    """Billed lines met by usage.
+
+    Σ `parts` of a charge = the charge, in each cost column; a charge is either in `parts` or in `unexplained`.
+    """
+
+    parts: pl.DataFrame
+    """`PARTS`."""
+    unexplained: pl.DataFrame
+    """`UNEXPLAINED`: whole lines that usage cannot divide, and why."""
+    unbilled: pl.DataFrame
+    """Usage by bucket that no line is about: `usage_id`, `token_bucket`, `unit`, `amount`, `priced_cost`."""
+
+
+def by_bucket(usage: pl.DataFrame) -> pl.DataFrame:
+    """Turn daily usage into one row per row and token bucket (or unit) with `amount` and `priced_cost`.
+
+    What was not bought (a gateway's own cache) and what is paid by the hour has no place on a bill of tokens.
+    """
+    bought = usage.filter(~pl.col("price_status").is_in(["not_bought", "provisioned"]))
+    kept = ["usage_id", "usage_date", "provider_id", "provider_name", "price_status", "price_precision"]
+    kept += [name for name in (*STATED, *OWNERS) if name not in {"token_bucket", "unit"}]
+    frames = []
+    for bucket, columns, cost in _AMOUNTS:
+        is_unit = bucket is None
+        amount = pl.col("quantity") if is_unit else pl.sum_horizontal(columns).cast(MONEY)
+        frame = bought.filter(pl.col("unit").is_not_null() if is_unit else pl.col("unit").is_null()).select(
+            *dict.fromkeys(kept),
+            pl.lit(bucket, pl.String).alias("token_bucket"),
+            "unit",
+            amount.fill_null(0).alias("amount"),
+            pl.col(cost).alias("priced_cost"),
+        )
+        # A fee per request is no amount of tokens: it is there only where the price has one.
+        there = pl.col("priced_cost").fill_null(0) > 0 if bucket == "request" else pl.col("amount") > 0
+        frames.append(frame.filter(there))
+    # Usage without a tier ran in the ordinary one, as it is priced.
+    return pl.concat(frames).with_columns(_tier().fill_null("standard"))
+
+
+def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
+    """Divide billed lines by usage.
+
+    Args:
+        charges: `charge_id` (unique), `usage_date`, `provider_name`, what there is of `STATED` and `tokens_per_unit`,
+            and `COST_COLUMNS`. A line must state a model, bucket or unit, or it is not known to be about tokens.
+            What none of a provider's usage states (a gateway that knows no projects) does not tell cells apart.
+        usage: rows that count (`choose_authority`) with `usage_id`, their keys, counts, `price_status` and
+            `models.token_pricing.COSTS` as `MONEY`.
+    """
+    long = by_bucket(_complete(with_provider_id(usage), (*STATED, *OWNERS)))
+    lines = _complete(with_provider_id(charges), (*STATED, "tokens_per_unit")).with_columns(
+        pl.col("is_batch").cast(pl.Boolean), _tier()
+    )
+    about_tokens = pl.col("token_bucket").is_not_null() | pl.col("tokens_per_unit").is_not_null()
+    lines = lines.with_columns(
+        about_tokens.alias("_tokens"), pl.concat_str(pl.col(STATED).is_not_null().cast(pl.Int8)).alias("_says")
+    )
+    parts, unexplained, matched = [], [], [long.select("usage_id", "token_bucket").clear()]
+    for (provider, _, _), group in lines.group_by("provider_id", "_says", "_tokens", maintain_order=True):
+        theirs = long.filter(pl.col("provider_id") == provider)
+        stated = [name for name in STATED if group[name].null_count() == 0]
+        on = ["provider_id", "usage_date", *(name for name in stated if name in _WHAT or _states(theirs, name))]
+        if not _WHAT & set(stated):
+            unexplained.append(_whole(group, pl.lit("the line says neither model nor token bucket nor unit")))
+            continue
+        # Lines counted in tokens meet tokens only; lines that name a unit meet it by `stated`.
+        candidates = theirs.filter(pl.col("unit").is_null()) if group["_tokens"][0] else theirs
+        cells = candidates.join(group.select(on).unique(), on=on, how="semi", nulls_equal=True)
+        matched.append(cells.select("usage_id", "token_bucket"))
+        said = cells.group_by(on).agg(
+            (pl.col("price_status") != "priced").sum().alias("_unpriced"),
+            pl.col("unit").fill_null("tokens").n_unique().alias("_units"),
+            pl.col("priced_cost").sum().alias("_total"),
+        )
+        judged = group.join(said, on=on, how="left", nulls_equal=True, maintain_order="left").with_columns(
+            pl.when(pl.col("_total").is_null()).then(pl.lit("no usage beside it"))
+            .when(pl.col("_units") > 1).then(pl.lit("its usage is counted in several units"))
+            .when(pl.col("_unpriced") > 0).then(pl.lit("not all of its usage is priced"))
+            .when(pl.col("_total") <= 0).then(pl.lit("its usage costs nothing at the rate card's prices"))
+            .alias("reason")
+        )  # fmt: skip
+        unexplained.append(_whole(judged.filter(pl.col("reason").is_not_null()), pl.col("reason")))
+        parts.append(_divided(judged.filter(pl.col("reason").is_null()), cells, on))
+    seen = pl.concat(matched).unique()
+    return Division(
+        pl.concat([pl.DataFrame(schema=PARTS), *parts]).sort("charge_id", "part"),
+        pl.concat([pl.DataFrame(schema=UNEXPLAINED), *unexplained]).sort("charge_id"),
+        long.join(seen, on=("usage_id", "token_bucket"), how="anti", nulls_equal=True),
+    )
+
+
+def _states(usage: pl.DataFrame, name: str) -> bool:
+    return usage[name].null_count() < usage.height
+
+
+def _tier() -> pl.Expr:
+    """Spell the ordinary tier alike on both sides; null stays what is not stated."""
+    tier = pl.col("service_tier").str.to_lowercase()
+    return (
+        pl.when(tier.is_in(["default", "auto", "on_demand"]))
+        .then(pl.lit("standard"))
+        .otherwise(tier)
+        .alias("service_tier")
+    )
+
+
+def _complete(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    absent = [name for name in names if name not in frame.columns and name not in {"token_bucket", "unit"}]
+    late = [name for name in ("token_bucket", "unit") if name in names and name not in frame.columns]
+    types: Mapping[str, pl.DataType | type[pl.DataType]] = {"is_batch": pl.Boolean, "tokens_per_unit": pl.Int64}
+    return frame.with_columns(pl.lit(None, types.get(name, pl.String)).alias(name) for name in (*absent, *late))
+
+
+def _whole(lines: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
+    return lines.with_columns(reason.alias("reason")).select(
+        pl.col(name).cast(kind) for name, kind in UNEXPLAINED.items()
+    )
+
+
+def _divided(lines: pl.DataFrame, cells: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
+    """Divide each line over the owners in its cell, owners in a fixed order."""
+    owners = [name for name in OWNERS if name not in on]
+    tokens = pl.col("amount").filter(pl.col("unit").is_null() & (pl.col("token_bucket") != "request"))
+    weighed = (
+        cells.group_by(*on, *owners)
+        .agg(pl.col("priced_cost").sum(), tokens.sum().cast(pl.Int64).alias("tokens"))
+        .filter(pl.col("priced_cost") > 0)
+        .sort(*on, *owners)
+    )
+    joined = lines.join(weighed, on=on, how="inner", nulls_equal=True, maintain_order="left_right")
+    joined = joined.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("charge_id").alias("part"))
+    weight = joined["priced_cost"].to_physical()
+    costs = [shares(joined["charge_id"], joined[name], weight).alias(name) for name in COST_COLUMNS]
+    return joined.with_columns(pl.lit(_METHOD).alias("method"), *costs).select(
+        pl.col(name).cast(dtype) for name, dtype in PARTS.items()
+    )
+
+
+def shares(whole_id: pl.Series, amount: pl.Series, weight: pl.Series) -> pl.Series:
+    """Divide amounts by `models.money.largest_remainder`, all at once.
+
+    Rows of one whole share its id and amount (null stays null); weights are positive integers.
+    """
+    frame = pl.DataFrame({"id": whole_id, "units": amount.to_physical().cast(pl.Int128), "w": weight.cast(pl.Int128)})
+    if frame.is_empty():
+        return amount
+    largest = frame.group_by("id").agg(pl.col("units").abs().first().fill_null(0), pl.col("w").sum())
+    if any(units * total >= _SAFE for units, total in largest.select("units", "w").iter_rows()):
+        return _shares_one_by_one(whole_id, amount, weight)
+    product = pl.col("units").abs() * pl.col("w")
+    total = pl.col("w").sum().over("id")
+    divided = frame.with_columns((product // total).alias("part"), (product % total).alias("rest")).with_columns(
+        # Ties go to the earlier part.
+        pl.col("rest").rank("ordinal", descending=True).over("id").alias("place"),
+        (pl.col("units").abs() - pl.col("part").sum().over("id")).alias("left"),
+    )
+    parts = pl.col("part") + pl.when(pl.col("place").cast(pl.Int128) <= pl.col("left")).then(1).otherwise(0)
+    signed = divided.select((parts * pl.col("units").sign()).alias("units"))
+    return signed.select(units_to_money(pl.col("units"))).to_series()
+
+
+def _shares_one_by_one(whole_id: pl.Series, amount: pl.Series, weight: pl.Series) -> pl.Series:
+    frame = pl.DataFrame({"id": whole_id, "amount": amount, "w": weight}).with_row_index("row")
+    values: list[object] = [None] * frame.height
+    for (_,), group in frame.group_by("id", maintain_order=True):
+        whole = group["amount"][0]
+        if whole is not None:
+            for row, units in zip(group["row"], largest_remainder(to_units(whole), group["w"].to_list()), strict=True):
+                values[row] = from_units(units)
+    return pl.Series(values, dtype=MONEY)
+
+
+def covered(usage: pl.DataFrame, charges: pl.DataFrame, bill_omits: Mapping[str, Sequence[str]]) -> pl.Series:
+    """Tell for each row of daily usage whether a bill covers its provider, account, UTC day and tier.
+
+    A bill covers each day from its first to its last line about tokens, of the account it names or, where it names
+    none, of the whole provider. Usage that names no account is covered where any account of its provider is, so that nothing
+    counts twice. A tier that a provider's bill leaves out (`bill_omits`) is not covered.
+    """
+    lines = _complete(with_provider_id(charges), (SCOPE,))
+    spans = lines.group_by("provider_id", SCOPE).agg(
+        pl.col("usage_date").min().alias("first"), pl.col("usage_date").max().alias("last")
+    )
+    rows = _complete(with_provider_id(usage), (SCOPE, "service_tier")).with_row_index("_row")
+    pairs = rows.select("_row", "provider_id", pl.col(SCOPE).alias("_scope"), "usage_date").join(
+        spans, on="provider_id"
+    )
+    met = pairs.filter(
+        pl.col("usage_date").is_between(pl.col("first"), pl.col("last")),
+        pl.col(SCOPE).is_null() | pl.col("_scope").is_null() | (pl.col(SCOPE) == pl.col("_scope")),
+    )
+    omitted = pl.lit(value=False)
+    for provider, tiers in bill_omits.items():
+        theirs = pl.col("provider_id") == provider_id(provider)
+        omitted |= theirs & pl.col("service_tier").str.to_lowercase().is_in(list(tiers)).fill_null(value=False)
+    return rows.select(
+        (pl.col("_row").is_in(met["_row"].unique().implode()) & ~omitted).alias("is_covered")
+    ).to_series()
+
+
+def estimate(usage: pl.DataFrame) -> pl.DataFrame:
+    """Give usage that no bill covers as charges: `cost_basis` estimated, `estimated_cost` at the rate card's prices.
+
+    Unpriced usage stands among them with its tokens and no cost; what was not bought or is paid by the hour does not.
+    """
+    kept = usage.filter(~pl.col("price_status").is_in(["not_bought", "provisioned"]))
+    return kept.with_columns(pl.lit("estimated").alias("cost_basis"), pl.col("priced_cost").alias("estimated_cost"))
