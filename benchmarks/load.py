@@ -96,16 +96,10 @@ def missed(row: dict[str, Any]) -> list[str]:
 
 def written(rows: list[dict[str, Any]], busy: tuple[float, float]) -> str:
     """Write the results for people."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    machine = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, "
-        f"Python {platform.python_version()}, polars {pl.__version__}. Load of the machine just before and after: "
-        f"{busy[0]:.1f} and {busy[1]:.1f} processes. Written by `benchmarks/load.py`; README.md says what is measured."
-    )
     lines = [
         "# Results of `make bench`",
         "",
-        machine,
+        f"{machine(busy)} Written by `benchmarks/load.py`; README.md says what is measured.",
         "",
         "| | " + " | ".join(f"{row['lines']:,} lines" for row in rows) + " | bar |",
         "|---|" + "---:|" * (len(rows) + 1),
@@ -132,6 +126,16 @@ def written(rows: list[dict[str, Any]], busy: tuple[float, float]) -> str:
     faults = [f"{row['lines']:,} lines: {', '.join(missed(row))}" for row in rows if missed(row)]
     lines += ["", f"Missed: {'; '.join(faults)}." if faults else "Every bar is met.", ""]
     return "\n".join(lines)
+
+
+def machine(busy: tuple[float, float]) -> str:
+    """Say where and when this was measured, and what else the machine did."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, polars {pl.__version__}. Load of the machine just before and after: "
+        f"{busy[0]:.1f} and {busy[1]:.1f} processes."
+    )
 
 
 def _processor() -> str:
@@ -218,7 +222,7 @@ def load(folder: Path) -> dict[str, Any]:
     settings = Settings.load(folder / "apportion.yaml")
     start, busy = time.perf_counter(), time.process_time()
     ledger = Ledger.of(settings)
-    source = settings.open("aws")
+    source = settings.open(settings.sources[0].name)
     for version in source.versions():
         load_version(ledger, source, version)
     seconds, busy, peak = time.perf_counter() - start, time.process_time() - busy, _peak()

@@ -154,7 +154,7 @@ class ApiMonths(ABC):
         folder = self._folder(month)
         current = _current(folder)
         question = _question(span, endpoints)
-        if current and current["question"] == question and self._is_fresh(current):
+        if current and (current["question"], current["until"]) == (question, str(until)) and self._is_fresh(current):
             return
         before = folder / current["content"][:16] if current else None
         pull = Pull(self.name, folder / "pull", question, self._api_options.max_pages, self._on_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,9 +173,7 @@ class Pull:
                 columns = self._columns(endpoint)
                 if cursor or not columns:
                     raise
-                named = [column for column in columns if column in str(error)]
-                # An error that lists what is allowed names several: then the most dispensable goes.
-                dropped = named[0] if len(named) == 1 else columns[-1]
+                dropped = _blamed(columns, str(error))
                 self._said["group_by"][endpoint.name] = [column for column in columns if column != dropped]
                 self._note(f"{endpoint.name}: the API does not group by {dropped}, so it is read coarser ({error})")
             else:
@@ -201,6 +200,15 @@ class Pull:
         logger.warning("%s: %s", self._source, note)
         self._said["notes"].append(note)
         write_json(self._memory, self._said)
+
+
+def _blamed(columns: Sequence[str], said: str) -> str:
+    """Guess which column the API does not group by; the most dispensable where it does not say."""
+    named = [column for column in columns if re.search(rf"\b{column}\b", said)]
+    if len(named) == 1:
+        return named[0]
+    # Several names are those that are allowed.
+    return ([column for column in columns if column not in named] or list(columns))[-1]
 
 
 def _refused(endpoint: Endpoint, error: RejectedError) -> BadInput:

@@ -53,9 +53,11 @@ class Item:
 
     def field(self, name: str) -> Any:
         """Give a field, dotted names step inwards; null and absent are the same."""
+        if "." not in name:
+            return self.said.get(name)
         value: Any = self.said
         for part in name.split("."):
-            if value is not None and not isinstance(value, Mapping):
+            if value is not None and not isinstance(value, dict):
                 raise self.error(name, f"{part} is inside of {_shown(value)}")
             value = None if value is None else value.get(part)
         return value
@@ -88,8 +90,10 @@ class Item:
         value = self.field(name)
         if value is None:
             return None
+        whole = value
         # 12.0 is a whole number too, and some spell it so.
-        whole = int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+        if isinstance(value, Decimal) and 0 <= value <= BIGGEST and value == value.to_integral_value():
+            whole = int(value)
         if isinstance(whole, bool) or not isinstance(whole, int):
             raise self.error(name, f"{_shown(value)} is no whole number")
         if not 0 <= whole <= BIGGEST:
@@ -131,13 +135,13 @@ def month_items(content: bytes, file: str, month: date) -> Iterator[Item]:
     """
     row = 0
     for number, element in enumerate(parsed(content, file)["data"], start=1):
-        if not isinstance(element, Mapping):
+        if not isinstance(element, dict):
             raise BadInput(file, f"{_shown(element)} is no object", FIX, f"item {number}")
         results = element.get("results")
         if results is None:
             row += 1
             found = [(row, element)]
-        elif isinstance(results, list) and all(isinstance(result, Mapping) for result in results):
+        elif isinstance(results, list) and all(isinstance(result, dict) for result in results):
             found = [(row + place, result) for place, result in enumerate(results, start=1)]
             row += len(results)
         else:
@@ -153,6 +157,7 @@ _TIMES: Final = (
     ("starting_at", "ending_at"),
     ("finished_at", "finished_at"),
     ("created_at", "created_at"),
+    ("startTime", "startTime"),
     ("date", None),
 )
 

@@ -45,7 +45,9 @@ def charges(frame: pl.LazyFrame, bill: AwsColumns, *, net: bool) -> pl.LazyFrame
         net: the bill, in any of its files, has net columns.
     """
     columns = {**_where(bill), **_what(bill), **_which(bill), **_how_much(bill, net=net)}
-    return declared(frame.select(**{name: cell for name, cell in columns.items() if cell is not None}), CHARGES)
+    filled = frame.select(**{name: cell for name, cell in columns.items() if cell is not None})
+    # AWS's promotional credits are lines of their own.
+    return declared(filled.with_columns(net_cost=pl.col("effective_cost")), CHARGES)
 
 
 def _text(bill: AwsColumns, *columns: str) -> pl.Expr | None:
@@ -193,7 +195,6 @@ def _capacity_reservation(bill: AwsColumns) -> dict[str, pl.Expr | None]:
 def _how_much(bill: AwsColumns, *, net: bool) -> dict[str, pl.Expr | None]:
     """Say quantity and cost; split-cost rows have none of their own, only a share of their node's."""
     kind, split = bill.text("line_item_line_item_type"), is_split(bill)
-    effective = effective_cost(bill, net=net)
     public = bill.amount("pricing_public_on_demand_cost")
     unknown = is_marketplace(bill) & (public == bill.nothing)
     node = pl.coalesce(bill.text("split_line_item_parent_resource_id", "line_item_resource_id"), pl.lit("unknown"))
@@ -209,8 +210,7 @@ def _how_much(bill: AwsColumns, *, net: bool) -> dict[str, pl.Expr | None]:
         "split_cost": share("split_cost"),
         "split_unused_cost": share("unused_cost"),
         "billed_cost": pl.when(split).then(ZERO).otherwise(quantize(bill.amount("line_item_unblended_cost"))),
-        "effective_cost": effective,
-        "net_cost": effective,
+        "effective_cost": effective_cost(bill, net=net),
         "list_cost": pl.when(split).then(ZERO).when(~unknown).then(quantize(public))
         if bill.has("pricing_public_on_demand_cost")
         else None,

@@ -6,7 +6,7 @@ Parquet is summed by polars, CSV is parsed by Arrow: for a CSV not even the read
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -107,7 +107,8 @@ def _checks(bill: AwsColumns, period: date) -> Iterator[Check]:
         if bill.has_json(group):
             yield _check(bill, group, ~bill.text(group).str.contains(checking.FLAT_JSON), "is no flat JSON object")
     if bill.has(PERIOD_START):
-        other = bill.instant(PERIOD_START).dt.date().dt.month_start() != pl.lit(period)
+        first = datetime(period.year, period.month, 1, tzinfo=UTC)
+        other = ~bill.instant(PERIOD_START).is_between(first, pl.lit(first).dt.offset_by("1mo"), closed="left")
         problem = f"is not of {period:%Y-%m}"
         yield _check(bill, PERIOD_START, other.fill_null(value=True), problem, "Export one month per file")
 

@@ -20,7 +20,7 @@ class BedrockLogs(TokenFiles):
     REPORTED_BY: ClassVar[str] = "invocation_log"
 
     def is_data(self, key: str) -> bool:
-        """Tell logs from the bodies that Bedrock puts beside them, under `data/`, when they are too large for a line."""
+        """Tell logs from the bodies that Bedrock puts under `data/` when they are too large for a line."""
         return super().is_data(key) and "data" not in key.split("/")[:-1]
 
     def records(self, item: Item) -> Iterator[Record]:
@@ -57,7 +57,7 @@ def _tier(item: Item) -> Any:
 
 
 def _usage(asked: Item, answered: Item) -> Record | None:
-    """Put the counts of both sides together; where the answer is in the log, it tells how long caches were written for."""
+    """Put the counts of both sides together; where the log has the answer, that tells how long caches live."""
     counts = {key: value for key, value in asked.items() if key.startswith("cache") and not isinstance(value, Mapping)}
     counts["inputTokens"] = given(asked, "inputTokenCount", "inputTokens")
     counts["outputTokens"] = given(answered, "outputTokenCount", "outputTokens")

@@ -92,15 +92,24 @@ def no_number(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return amount.is_not_null() & amount.cast(pl.String).cast(EXACT, strict=False).is_null()
 
 
+def shown(cell: object) -> str:
+    """Quote a cell for an error, cut where it is long."""
+    text = repr(cell)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def _complain(name: str, check: Check, before: int, piece: pl.LazyFrame) -> None:
-    shown = pl.col(check.header) if check.header in piece.collect_schema() else pl.lit("absent")
+    printed = pl.col(check.header) if check.header in piece.collect_schema() else pl.lit("absent")
     rows = (
         piece.with_row_index("row", offset=before + 1)
         .filter(check.bad.fill_null(value=False))
-        .select("row", shown.alias("cell"))
+        .select("row", printed.alias("cell"))
         .head(1)
     )
     row, cell = rows.collect().row(0)
-    text = repr(cell if cell is None else str(cell))
-    short = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-    raise BadInput(name, f"{short} {check.problem}", check.fix, f"row {row}, column {check.header}")
+    raise BadInput(
+        name,
+        f"{shown(cell if cell is None else str(cell))} {check.problem}",
+        check.fix,
+        f"row {row}, column {check.header}",
+    )

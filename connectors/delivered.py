@@ -6,11 +6,12 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +44,8 @@ class DeliveredFiles(ABC):
     """List and land deliveries, with manifests in AWS's layouts or without any; what the files say is a subclass's."""
 
     Options: type[BaseModel] = DeliveryOptions
+    READER: ClassVar[int] = 1
+    """Raise it when `read` comes to say more of the same bytes: months that have not changed are then loaded anew."""
 
     def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
         self.name = name
@@ -64,8 +67,15 @@ class DeliveredFiles(ABC):
     def versions(self) -> Sequence[SourceVersion]:
         """List the current delivery of every month, oldest first; where there are manifests, only they are read."""
         found = deliveries(self._location, self._options.export, self._periods)
-        self._known = {delivery.version.fingerprint: delivery for delivery in found}
-        return [delivery.version for delivery in found]
+        versions = [self._as_read(delivery.version) for delivery in found]
+        self._known = {version.fingerprint: delivery for version, delivery in zip(versions, found, strict=True)}
+        return versions
+
+    def _as_read(self, version: SourceVersion) -> SourceVersion:
+        """Tell what a later reader makes of the same bytes apart; the landed files keep their folder."""
+        if self.READER == 1:
+            return version
+        return replace(version, fingerprint=f"{version.fingerprint}-{self.READER}")
 
     def fetch(self, version: SourceVersion) -> Landed:
         """Land the version's files, a few at a time; files of a folder are used where they are."""

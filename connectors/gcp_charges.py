@@ -94,6 +94,9 @@ def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
         "availability_zone": bill.text("location.zone"),
         "tags": tags(bill),
     }
+    if bill.has("currency_conversion_rate"):
+        converted = pl.when(bill.text("currency") != "USD").then(bill.cell("currency_conversion_rate"))
+        columns["currency_conversion_rate"] = quantize(converted)
     if bill.has("resource"):
         name = bill.text("resource.name").str.split("/").list.last()
         known = pl.when(bill.text("service.id") == BUCKETS).then(name).otherwise(name.str.replace(CHANGING, ""))

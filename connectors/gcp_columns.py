@@ -57,7 +57,13 @@ REQUIRED: Final = (
     "invoice.month",
     "cost_type",
 )
-AMOUNTS: Final = ("cost", "cost_at_list", "usage.amount", "usage.amount_in_pricing_units")
+AMOUNTS: Final = (
+    "cost",
+    "cost_at_list",
+    "currency_conversion_rate",
+    "usage.amount",
+    "usage.amount_in_pricing_units",
+)
 INSTANTS: Final = ("usage_start_time", "usage_end_time")
 INSTANT_TEXT: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00(:?00)?| UTC)$"
 MONTH_TEXT: Final = r"^\d{4}(0[1-9]|1[0-2])$"

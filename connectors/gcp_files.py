@@ -42,13 +42,17 @@ class ExportedFiles:
             BadInput: there is nothing to read, or a file is no export.
         """
         by_month: dict[str, list[SourceFile]] = {}
-        for entry in self._list().values():
+        listed = self._list()
+        for entry in listed.values():
             digest = self._location.digest(entry)
             path = native = self._land(entry, digest)
             if not tabular.is_parquet(native):
                 path = gcp_text.to_parquet(native, entry.key, self._converted(entry.key, digest))
             for month in gcp_totals.months(path, GcpColumns(tabular.native_schema(path, entry.key), entry.key)):
                 by_month.setdefault(month, []).append(SourceFile(entry.key, entry.size, digest))
+        if listed and not by_month:
+            # One of several files may well be empty: BigQuery cuts an export without looking.
+            raise BadInput(", ".join(listed), "has no lines", "Wait for the first export; it takes a day or two")
         if not by_month:
             fix = "Check `location`: it needs Parquet, JSONL or CSV files of the billing export"
             raise BadInput(self._location.uri(""), "there are no bills here", fix)

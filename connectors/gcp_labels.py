@@ -15,15 +15,11 @@ from models.facts import TAGS
 
 PAIRS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 PREFIXES: Final = {"labels": "", "project.labels": "project:", "system_labels": "system:", "tags": "tag:"}
-# Exchange rates are no label, but there is no other place where a bill in another currency could keep its own.
-RATE: Final = "system:currency_conversion_rate"
 
 
 def tags(bill: GcpColumns) -> pl.Expr:
     """Give the labels, project labels, system labels and tags of each row."""
     lists = [_prefixed(bill.cell(path), prefix) for path, prefix in PREFIXES.items() if bill.has(path)]
-    if bill.has("currency_conversion_rate"):
-        lists.append(pl.when(bill.text("currency") != "USD").then(bill.text("currency_conversion_rate")))
     if not lists:
         return pl.lit(None, TAGS)
     return pl.map_batches(lists, _joined, return_dtype=PAIRS, is_elementwise=True).cast(TAGS)
@@ -49,11 +45,7 @@ def _joined(lists: Sequence[pl.Series]) -> pl.Series:
 
 
 def _flat(series: pl.Series) -> tuple[Any, Any, Any]:
-    """Give each pair's row, the pairs, and how many each row has; text is the exchange rate."""
-    if series.dtype == pl.String:
-        stands = series.is_not_null()
-        pairs = pl.DataFrame({"value": series.drop_nulls()}).select(key=pl.lit(RATE), value="value").to_struct()
-        return _arrow(stands.arg_true().cast(pl.Int64)), _arrow(pairs), _arrow(stands.cast(pl.Int64))
+    """Give each pair's row, the pairs, and how many each row has."""
     array = _arrow(series.cast(PAIRS))
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     return pc.list_parent_indices(array), pc.list_flatten(array), lengths

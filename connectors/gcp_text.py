@@ -21,6 +21,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from connectors import tabular
+from connectors.checking import shown
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import REQUIRED, WANTED
 from connectors.gcp_totals import Sums
@@ -184,12 +185,12 @@ def _shaped(value: Any, wanted: Any, name: str, number: int, column: str) -> Any
             return value
         if isinstance(value, bool):
             return str(value).lower()
-        raise BadInput(name, f"{value!r} is no single value", AGAIN, place)
+        raise BadInput(name, f"{shown(value)} is no single value", AGAIN, place)
     if isinstance(wanted, list):
         if not isinstance(value, list | None):
-            raise BadInput(name, f"{value!r} is no list", AGAIN, place)
+            raise BadInput(name, f"{shown(value)} is no list", AGAIN, place)
         return [_shaped(item, wanted[0], name, number, column) for item in value or [] if item is not None]
     if not isinstance(value, dict | None):
-        raise BadInput(name, f"{value!r} is no record", AGAIN, place)
+        raise BadInput(name, f"{shown(value)} is no record", AGAIN, place)
     held = value or {}
     return {key: _shaped(held.get(key), inner, name, number, f"{column}.{key}") for key, inner in wanted.items()}

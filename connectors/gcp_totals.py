@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors import tabular
-from connectors.checking import no_number
+from connectors.checking import no_number, shown
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, MONTH_TEXT, GcpColumns, field
 from connectors.source import Totals
@@ -177,6 +177,6 @@ def _no_quantity(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 def _complain(bill: GcpColumns, check: Check, frame: pl.LazyFrame) -> None:
     cell = bill.cell(check.column)
-    shown = cell if isinstance(bill.dtype(check.column), pl.List) else cell.cast(pl.String)
-    row, value = frame.filter(check.bad).select(ROW, shown.alias("cell")).head(1).collect().row(0)
-    raise BadInput(bill.name, f"{value!r} {check.problem}", ASK, f"row {row}, column {check.column}")
+    printed = cell if isinstance(bill.dtype(check.column), pl.List) else cell.cast(pl.String)
+    row, value = frame.filter(check.bad).select(ROW, printed.alias("cell")).head(1).collect().row(0)
+    raise BadInput(bill.name, f"{shown(value)} {check.problem}", ASK, f"row {row}, column {check.column}")

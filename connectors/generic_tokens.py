@@ -11,18 +11,8 @@ from connectors.token_files import TokenFileOptions, TokenFiles
 from connectors.token_records import COLUMNS, Record, amount, held, instant, mapping, tags_of, text
 from connectors.token_rows import Item
 from models.llm_providers import provider_named, provider_of_model
-from models.token_buckets import tokens
+from models.token_buckets import DISJOINT, tokens
 
-DISJOINT: Final = (
-    "uncached_input_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-)
 OURS: Final = frozenset({*COLUMNS, *DISJOINT, "input_tokens", "usage"}) - {"source_row", "reported_by", "tags"}
 AMOUNTS: Final = ("quantity", "reported_cost")
 TRUE: Final = frozenset({"true", "1", "yes", "t", "y"})
@@ -34,7 +24,7 @@ class GenericTokenOptions(TokenFileOptions):
 
     columns: Mapping[str, str]
     """Column of `token_usage` → column of the file; dots lead into nested fields. `usage_start` is needed, and either
-    `usage` (the provider's raw object), `input_tokens` (cached ones included), `uncached_input_tokens` or `output_tokens`."""
+    `usage` (the provider's raw object), `input_tokens` (cached ones included) or `uncached_input_tokens`."""
     tags: Mapping[str, str] = {}
     """Name of a tag → column of the file."""
     constants: Mapping[str, str] = {}
@@ -65,7 +55,7 @@ class GenericTokens(TokenFiles):
         options = GenericTokenOptions.model_validate(self._options)
         said: dict[str, Any] = {**options.constants}
         for ours, theirs in options.columns.items():
-            if (value := _at(item, theirs)) not in (None, ""):  # noqa: PLR6201 - a value may be an object
+            if (value := _at(item, theirs)) not in (None, ""):
                 said[ours] = value
         if "usage_start" not in said:
             raise ValueError(f"column {options.columns['usage_start']!r} is missing or blank")

@@ -167,7 +167,7 @@ def utilization(path: Path, readings: Readings) -> pl.LazyFrame:
             tensor_fraction=pl.col("tensor").round(DECIMALS).clip(0, 1),
             measured_seconds=pl.col("measured_seconds").clip(0, HOUR),
             device_count=pl.coalesce(
-                (pl.col("devices") * pl.col("device_count")).round().cast(pl.Int64), pl.col("device_count")
+                (pl.col("devices") * pl.col("device_count").fill_null(1)).round().cast(pl.Int64), pl.col("device_count")
             ),
             invocations=pl.col("invocations").round(DECIMALS),
         )

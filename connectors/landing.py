@@ -129,7 +129,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise BadSettings(f"location {path}: there is no such file or folder")
+            raise BadSettings(f"location {path}: there is no such file or folder. Correct it, or wait for the delivery")
         self._only = path.name if path.is_file() else None
         self._root = (path.parent if self._only else path).absolute()
         self.path = self._root.as_posix()

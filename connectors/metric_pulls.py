@@ -136,6 +136,7 @@ class MetricPulls(ABC):
 
     def release(self) -> None:
         """Close what was opened to ask; called when the asking is done."""
+        return
 
     def report(self, count: int) -> None:
         """Tell of bytes received."""

@@ -28,6 +28,8 @@ COUNTERS: Final = {
     "vllm:generation_tokens_total": "output",
     "vllm:request_success_total": "requests",
 }
+# More than a file has rows: a file and a row in it are one number.
+_ROWS: Final = 1 << 40
 _SERVED_BY: Final = ("service", "deployment", "app", "job")
 
 
@@ -91,20 +93,20 @@ def usage(files: Sequence[tuple[Path, str]], cluster: str | None) -> pl.LazyFram
             grown=pl.when(pl.col("grown") < 0).then("value").otherwise("grown"),
             # What a sample at the full hour has more than the one before came in the hour before.
             hour=(pl.col("at") - pl.duration(microseconds=1)).dt.truncate("1h"),
-            place=pl.struct("file", tabular.ROW),
+            place=pl.col("file").cast(pl.Int64) * _ROWS + pl.col(tabular.ROW),
         )
     )
     total = {kind: _total(kind) for kind in ("computed", "reused", "prompt", "cached", "output", "requests")}
     hours = growth.group_by("server", "hour").agg(**total, place=pl.col("place").min())
-    cached = pl.min_horizontal("cached", "prompt")
+    cached = pl.when(pl.col("cached").is_not_null()).then(pl.min_horizontal("cached", "prompt"))
     names = pl.Series("name", [name for _, name in files])
     return declared(
         hours.join(_identities(servers), on="server")
         .filter(pl.any_horizontal(pl.col("computed", "prompt", "output", "requests").is_not_null()))
         .sort("place")
         .select(
-            source_file=pl.col("place").struct["file"].replace_strict(range(len(files)), names, return_dtype=pl.String),
-            source_row=pl.col("place").struct[tabular.ROW],
+            source_file=(pl.col("place") // _ROWS).replace_strict(range(len(files)), names, return_dtype=pl.String),
+            source_row=pl.col("place") % _ROWS,
             usage_start=pl.col("hour"),
             usage_end=pl.col("hour").dt.offset_by("1h"),
             provider_name=pl.lit("self_hosted"),

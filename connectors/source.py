@@ -153,11 +153,21 @@ class Connector(Protocol):
 CONNECTORS: Final[Mapping[str, str]] = {
     "anthropic": "connectors.anthropic:Anthropic",
     "aws_cur": "connectors.aws_cur:AwsCur",
+    "bedrock_logs": "connectors.bedrock_logs:BedrockLogs",
+    "cloud_monitoring": "connectors.cloud_monitoring:CloudMonitoring",
+    "cloudwatch": "connectors.cloudwatch:CloudWatch",
     "focus": "connectors.focus:Focus",
     "gcp_billing": "connectors.gcp_billing:GcpBilling",
+    "generic_gpu": "connectors.generic_gpu:GenericGpu",
+    "generic_tokens": "connectors.generic_tokens:GenericTokens",
+    "gpu_jobs": "connectors.job_files:JobFiles",
+    "langfuse": "connectors.langfuse:Langfuse",
+    "litellm": "connectors.litellm:LiteLlm",
     "openai": "connectors.openai:OpenAi",
     "openrouter": "connectors.openrouter:OpenRouter",
+    "otel_genai": "connectors.otel_genai:OtelGenAi",
     "prometheus": "connectors.prometheus:Prometheus",
+    "slurm": "connectors.slurm:Slurm",
 }
 
 

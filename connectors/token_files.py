@@ -30,6 +30,14 @@ from models.facts import Fact
 from models.token_buckets import ADDITIVE
 
 DATA: Final = re.compile(r"\.(jsonl|ndjson|json|log|csv|parquet)(\.gz)?$", re.IGNORECASE)
+# Options that say where usage is and when it is asked for, and change nothing about what it means.
+WHERE: Final = frozenset(
+    {
+        *("location", "endpoint_url", "region", "profile"),
+        *("base_url", "api_key", "page_size", "retention_days", "since", "until"),
+        *("refresh_minutes", "max_pages", "timeout_seconds"),
+    }
+)
 logger = logging.getLogger(__name__)
 
 
@@ -221,7 +229,7 @@ class TokenFiles(ABC):
     @cached_property
     def _meaning(self) -> str:
         """Tell apart what made the records: the options and this project's version."""
-        said = self._options.model_dump_json(exclude={"location", "endpoint_url", "region", "profile"})
+        said = self._options.model_dump_json(exclude=set(WHERE))
         return _digest(type(self).__name__, said, str(token_records.SCHEMA), installed("apportion"))
 
     def _list(self) -> Mapping[str, Entry]:

@@ -85,6 +85,8 @@ def held(value: Any) -> Any:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """Give an object, also from JSON text or an Arrow map; what is none is empty."""
+    if type(value) is dict:
+        return value
     found = held(value)
     if isinstance(found, list) and all(isinstance(pair, tuple) for pair in found):
         return dict(found)
@@ -97,7 +99,7 @@ def tags_of(*parts: Mapping[str, Any]) -> dict[str, str]:
         str(key): said
         for part in parts
         for key, value in part.items()
-        if not isinstance(value, Mapping | list) and (said := text(value)) is not None
+        if not isinstance(value, dict | list) and (said := text(value)) is not None
     }
 
 
@@ -199,12 +201,15 @@ def explained(make: Callable[[], Made], row: Row, name: str) -> Made:
 
 def _table(records: Sequence[Record]) -> pa.Table:
     empty: dict[str, Any] = {}
-    usages = [record["usage"] for record in records]
-    struct = pa.StructArray.from_arrays(
-        [pa.array([(usage or empty).get(field) for usage in usages], pa.int64()) for field in FIELDS], list(FIELDS)
-    )
-    columns = [pa.array([record.get(name) for record in records], SCHEMA.field(name).type) for name in COLUMNS]
-    return pa.Table.from_arrays([*columns, struct], schema=SCHEMA)
+    usages = [record["usage"] or empty for record in records]
+    fields, names = set[str]().union(*usages), set[str]().union(*records)
+    counts = [_column(usages, field, pa.int64(), is_there=field in fields) for field in FIELDS]
+    columns = [_column(records, name, SCHEMA.field(name).type, is_there=name in names) for name in COLUMNS]
+    return pa.Table.from_arrays([*columns, pa.StructArray.from_arrays(counts, list(FIELDS))], schema=SCHEMA)
+
+
+def _column(rows: Sequence[Record], name: str, kind: pa.DataType, *, is_there: bool) -> pa.Array:
+    return pa.array([row.get(name) for row in rows], kind) if is_there else pa.nulls(len(rows), kind)
 
 
 def _refuse_impossible(table: pa.Table, rows: Sequence[Row], name: str) -> None:

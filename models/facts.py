@@ -59,6 +59,10 @@ CHARGES: Final[Mapping[str, Column]] = {
     "sub_account_id": Column(pl.String, "Account, project or subscription that used it."),
     "sub_account_name": Column(pl.String, "Its name."),
     "billing_currency": Column(pl.String, "ISO 4217 code of the cost columns.", required=True),
+    "currency_conversion_rate": Column(
+        MONEY,
+        "Units of billing_currency to one US dollar, where the bill is in another currency and states it.",
+    ),
     "charge_category": Column(pl.String, "FOCUS: Usage, Purchase, Tax, Credit or Adjustment.", required=True),
     "charge_class": Column(pl.String, "FOCUS: Correction where the line changes an earlier invoice."),
     "charge_frequency": Column(pl.String, "FOCUS: One-Time, Recurring or Usage-Based."),

@@ -8,8 +8,8 @@ The method, in the order it runs on the last eight weeks:
 3. Trend: the median slope between the weekly means (Theil-Sen), used only if at least three in four pairs of weeks
    agree on its sign, and fading by a twentieth a week: growth rarely goes on forever.
 4. Interval: 80 %, from how far days lie from 1-3, how long such distances last, how few days the level stands on, how
-   far weekly means wander, and from half the trend: whether it goes on, nobody knows. Where one of the last four
-   held-out months lay outside its interval, it is widened until that month lies inside: four of five such months do.
+   far weekly means wander, and from half the trend: whether it goes on, nobody knows. It is at least as wide as the
+   largest relative error of the last four held-out months: four of five months lie within that.
 
 `backtest` holds out each past month and sets this beside seasonal-naive (last week again). A forecast is an estimate
 and no money: it is computed as float and rounded by whoever stores it.
@@ -64,8 +64,8 @@ class HeldOut:
     low: float
     high: float
     naive: float
-    miss: float
-    """Distance from forecast to actual, in half widths of the interval before it was widened."""
+    error: float
+    """Distance from forecast to actual as a share of the forecast; 0 where nothing was foreseen."""
 
 
 def forecast(history: Sequence[float], horizon: int) -> Forecast | None:
@@ -120,22 +120,21 @@ def backtest(history: Sequence[float], first: date) -> list[HeldOut]:
         foreseen = forecast(known, stop - begin) if begin >= _LEVEL_DAYS else None
         if foreseen:
             actual, total = sum(history[begin:stop]), foreseen.total
-            half = foreseen.high[-1] - total
             shown = widened(foreseen, found)
             naive = sum(seasonal_naive(known, stop - begin))
-            miss = abs(actual - total) / half if half else 0.0
-            found.append(HeldOut(month, actual, total, shown.low[-1], shown.high[-1], naive, miss))
+            error = abs((actual - total) / total) if total else 0.0
+            found.append(HeldOut(month, actual, total, shown.low[-1], shown.high[-1], naive, error))
         month = end
     return found
 
 
 def widened(foreseen: Forecast, held_out: Sequence[HeldOut]) -> Forecast:
-    """Widen an interval by how far the last held-out months lay outside theirs."""
-    factor = max([1.0, *(each.miss for each in held_out[-_CALIBRATION:])])
+    """Widen an interval to the largest relative error of the last held-out months."""
+    error = max([0.0, *(each.error for each in held_out[-_CALIBRATION:])])
     totals = list(accumulate(foreseen.days))
     floor = 0.0 if min([*foreseen.low, *foreseen.days]) >= 0 else float("-inf")
-    # Upper half widths: the lower end may have been cut off at nothing.
-    widths = [factor * (high - total) for high, total in zip(foreseen.high, totals, strict=True)]
+    # The upper half is whole: the lower may have been cut off at nothing.
+    widths = [max(high - total, error * abs(total)) for high, total in zip(foreseen.high, totals, strict=True)]
     return Forecast(
         foreseen.days,
         [max(floor, total - width) for total, width in zip(totals, widths, strict=True)],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
@@ -111,7 +112,11 @@ def name_of(
     routeless = _without_route(provider, text)
     candidates = (text, text.lower(), routeless, routeless.lower(), text.rpartition("/")[2] if ":" in text else text)
     alias = next((aliases[candidate] for candidate in candidates if candidate in aliases), None)
-    price_id = price_id_of(provider, alias or text)
+    target = alias or text
+    price_id = price_id_of(provider, target)
+    # Some providers list ids that look like a route and a model.
+    if price_id is not None and price_id != target and not is_known(provider, price_id) and is_known(provider, target):
+        price_id = target
     if price_id is None:
         return LlmName(text[:LONGEST_NAME], None, known=False)
     stated = alias is not None or provider in _OWN_IDS or (provider == "aws" and bool(_VENDOR.match(_bare(price_id))))
@@ -142,6 +147,7 @@ def _without_route(provider: str, text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def spelled(price_id: str) -> str:
     """Spell a model id as bills are spelled: no route, vendor, date or version; `ft-` and the base for a tuned one.
 
@@ -168,11 +174,14 @@ def resolve_names(
     aliases: Mapping[str, str],
     is_known: Callable[[str, str], bool] = lambda _provider, _model: False,
 ) -> pl.DataFrame:
-    """Resolve every distinct (`provider_name`, `llm_model_id`) once; adds `llm_model`, `price_model_id`, `is_known`."""
+    """Resolve every distinct (`provider_name`, `llm_model_id`) once.
+
+    Adds `llm_model`, `price_model_id` and `llm_model_is_known`.
+    """
     distinct = ids.select("provider_name", "llm_model_id").unique(maintain_order=True)
     names = [name_of(provider, raw, aliases, is_known) for provider, raw in distinct.iter_rows()]
     return distinct.with_columns(
         pl.Series("llm_model", [name.llm_model for name in names], dtype=pl.String),
         pl.Series("price_model_id", [name.price_id for name in names], dtype=pl.String),
-        pl.Series("is_known", [name.known for name in names], dtype=pl.Boolean),
+        pl.Series("llm_model_is_known", [name.known for name in names], dtype=pl.Boolean),
     )

@@ -14,6 +14,8 @@ MONEY: Final = pl.Decimal(PRECISION, SCALE)
 # Native amounts carry up to about 20 decimals; summed at this scale they show what the one rounding changed.
 EXACT: Final = pl.Decimal(PRECISION, 22)
 QUANTUM: Final = Decimal(1).scaleb(-SCALE)
+_UNITS: Final = float(10**SCALE)
+_FIFTEEN_DIGITS: Final = float(10 ** (15 - SCALE))
 # Python's own context keeps 28 digits: too few for money, which has 38, or for exact sums, which have more decimals.
 ARITHMETIC: Final = Context(prec=80, rounding=ROUND_HALF_EVEN)
 
@@ -24,7 +26,20 @@ def quantize(amount: pl.Expr) -> pl.Expr:
     A float goes through its shortest decimal text: casting it directly differs between engines on 1 % of values.
     Callers must treat a null that was not null before as bad input, with its row.
     """
-    return amount.cast(pl.String).cast(MONEY, strict=False)
+    return amount.map_batches(_quantized, return_dtype=MONEY, is_elementwise=True)
+
+
+def _quantized(amounts: pl.Series) -> pl.Series:
+    if not amounts.dtype.is_float():
+        return amounts.cast(pl.String).cast(MONEY, strict=False)
+    # A float that is the nearest to a decimal of at most 15 digits has that decimal as its shortest text, so nothing
+    # is left to round and the cast is exact. It takes an eighth of the time, and almost all of a bill is like that.
+    exact = (((amounts * _UNITS).round() / _UNITS == amounts) & (amounts.abs() < _FIFTEEN_DIGITS)).fill_null(value=True)
+    quantized = amounts.cast(MONEY, strict=False)
+    others = (~exact).arg_true()
+    if others.is_empty():
+        return quantized
+    return quantized.scatter(others, amounts.gather(others).cast(pl.String).cast(MONEY, strict=False))
 
 
 def quantize_decimal(amount: Decimal) -> Decimal:

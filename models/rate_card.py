@@ -42,8 +42,9 @@ _UNITS: Final[Mapping[str, tuple[tuple[str, int], ...]]] = {
     "pages": (("input_document_kpages", 1000),),
 }
 _STANDARD: Final = frozenset({"", "standard", "default", "auto", "on_demand", "on-demand", "ondemand"})
-# What a price outside the base context may leave at the standard price: searches and requests cost the same in a batch.
-_TOKENS: Final = "_mtok"
+# Providers' own tables leave out cached tokens and searches where a batch or tier does not change them, and the library
+# follows them. Input and output it must name, or the context has no price for them.
+_MAIN: Final = ("input_mtok", "output_mtok")
 
 
 @dataclass(frozen=True)
@@ -169,15 +170,21 @@ class RateCard:
     def _find(self, provider: str, price_model_id: str) -> tuple[Provider, ModelInfo] | None:
         key = provider, price_model_id
         if key not in self._models:
-            # Only a provider of exactly that id: the library would also take one that merely looks like it.
-            listed = any(known.id == provider for known in self._snapshot.providers)
-            try:
-                self._models[key] = (
-                    self._snapshot.find_provider_model(price_model_id, None, provider, None) if listed else None
-                )
-            except LookupError:
-                self._models[key] = None
+            self._models[key] = self._look_up(provider, price_model_id)
         return self._models[key]
+
+    def _look_up(self, provider: str, price_model_id: str) -> tuple[Provider, ModelInfo] | None:
+        # Only a provider of exactly that id: the library would also take one that merely looks like it.
+        if all(known.id != provider for known in self._snapshot.providers):
+            return None
+        try:
+            found: tuple[Provider, ModelInfo] = self._snapshot.find_provider_model(price_model_id, None, provider, None)
+        except LookupError:
+            return None
+        # A deployment's name is chosen freely: that it contains a model's does not make it that model.
+        if provider == "azure" and not price_model_id.lower().startswith(found[1].id.lower()):
+            return None
+        return found
 
     def resolve(self, key: PriceKey) -> Price:
         """Give the price of one key; never a guess."""
@@ -282,7 +289,7 @@ def _from_library(provider: Provider, model: ModelInfo, key: PriceKey, version: 
             stated = ", ".join(f"{name} {value}" for name, value in sorted(unusual.items()))
             return _unpriced(f"no price for {stated} on this day", version, model.id)
         overridden = {name for variant in variants for name in _values(variant.prices)}
-        missing = {name for name in standard if name.endswith(_TOKENS) and name not in overridden}
+        missing = {name for name in _MAIN if name in standard and name not in overridden}
     return _priced(prices, missing, model, key, version)
 
 

@@ -1,4 +1,4 @@
-"""Divide billed money over those who used the tokens, and price at list what no bill covers.
+"""Divide billed money over those who used the tokens.
 
 A line of a bill states some of: account, project, key, model, token bucket, tier, day. Usage that agrees in all of it
 is the line's cell. The line is divided in proportion to what the cell's usage costs at the rate card's prices, provided
@@ -7,16 +7,15 @@ that all of it is priced; its own amount, not the priced one, is what the parts 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from models.facts import COST_COLUMNS, Schema
-from models.llm_names import provider_id
 from models.money import MONEY, from_units, largest_remainder, to_units
-from models.token_authority import SCOPE, with_provider_id
+from models.token_authority import complete, with_provider_id
 from models.token_pricing import units_to_money
 
 STATED: Final = (
@@ -70,6 +69,7 @@ _AMOUNTS: Final = (
     (None, (), "unit_cost"),
 )
 _WHAT: Final = frozenset({"llm_model", "token_bucket", "unit"})
+_OF_USAGE: Final = tuple(name for name in (*STATED, *OWNERS) if name not in {"token_bucket", "unit"})
 _METHOD: Final = "priced_usage_of_the_cell"
 _SAFE: Final = 2**126  # products of 128-bit integers must stay below their sign
 
@@ -96,13 +96,15 @@ def by_bucket(usage: pl.DataFrame) -> pl.DataFrame:
     """
     bought = usage.filter(~pl.col("price_status").is_in(["not_bought", "provisioned"]))
     kept = ["usage_id", "usage_date", "provider_id", "provider_name", "price_status", "price_precision"]
-    kept += [name for name in (*STATED, *OWNERS) if name not in {"token_bucket", "unit"}]
+    kept += _OF_USAGE
     frames = []
     for bucket, columns, cost in _AMOUNTS:
         is_unit = bucket is None
         amount = pl.col("quantity") if is_unit else pl.sum_horizontal(columns).cast(MONEY)
         frame = bought.filter(pl.col("unit").is_not_null() if is_unit else pl.col("unit").is_null()).select(
             *dict.fromkeys(kept),
+            # An id that nobody knows may be any of the models that the bill names.
+            ((pl.col("price_status") == "unpriced") & ~pl.col("llm_model_is_known")).alias("is_nameless"),
             pl.lit(bucket, pl.String).alias("token_bucket"),
             "unit",
             amount.fill_null(0).alias("amount"),
@@ -125,8 +127,8 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
         usage: rows that count (`choose_authority`) with `usage_id`, their keys, counts, `price_status` and
             `models.token_pricing.COSTS` as `MONEY`.
     """
-    long = by_bucket(_complete(with_provider_id(usage), (*STATED, *OWNERS)))
-    lines = _complete(with_provider_id(charges), (*STATED, "tokens_per_unit")).with_columns(
+    long = by_bucket(complete(with_provider_id(usage), _OF_USAGE))
+    lines = complete(with_provider_id(charges), (*STATED, "tokens_per_unit")).with_columns(
         pl.col("is_batch").cast(pl.Boolean), _tier()
     )
     about_tokens = pl.col("token_bucket").is_not_null() | pl.col("tokens_per_unit").is_not_null()
@@ -150,8 +152,15 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
             pl.col("unit").fill_null("tokens").n_unique().alias("_units"),
             pl.col("priced_cost").sum().alias("_total"),
         )
-        judged = group.join(said, on=on, how="left", nulls_equal=True, maintain_order="left").with_columns(
+        elsewhere = [name for name in on if name != "llm_model"]
+        nameless = candidates.filter("is_nameless").group_by(elsewhere).agg(pl.len().alias("_nameless"))
+        beside = group.join(said, on=on, how="left", nulls_equal=True, maintain_order="left")
+        judged = beside.join(
+            nameless, on=elsewhere, how="left", nulls_equal=True, maintain_order="left"
+        ).with_columns(
             pl.when(pl.col("_total").is_null()).then(pl.lit("no usage beside it"))
+            .when(pl.col("_nameless").is_not_null() & pl.lit("llm_model" in on))
+            .then(pl.lit("usage beside it may be of this model: its id names none (prices.models)"))
             .when(pl.col("_units") > 1).then(pl.lit("its usage is counted in several units"))
             .when(pl.col("_unpriced") > 0).then(pl.lit("not all of its usage is priced"))
             .when(pl.col("_total") <= 0).then(pl.lit("its usage costs nothing at the rate card's prices"))
@@ -180,13 +189,6 @@ def _tier() -> pl.Expr:
         .otherwise(tier)
         .alias("service_tier")
     )
-
-
-def _complete(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    absent = [name for name in names if name not in frame.columns and name not in {"token_bucket", "unit"}]
-    late = [name for name in ("token_bucket", "unit") if name in names and name not in frame.columns]
-    types: Mapping[str, pl.DataType | type[pl.DataType]] = {"is_batch": pl.Boolean, "tokens_per_unit": pl.Int64}
-    return frame.with_columns(pl.lit(None, types.get(name, pl.String)).alias(name) for name in (*absent, *late))
 
 
 def _whole(lines: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
@@ -246,40 +248,3 @@ def _shares_one_by_one(whole_id: pl.Series, amount: pl.Series, weight: pl.Series
             for row, units in zip(group["row"], largest_remainder(to_units(whole), group["w"].to_list()), strict=True):
                 values[row] = from_units(units)
     return pl.Series(values, dtype=MONEY)
-
-
-def covered(usage: pl.DataFrame, charges: pl.DataFrame, bill_omits: Mapping[str, Sequence[str]]) -> pl.Series:
-    """Tell for each row of daily usage whether a bill covers its provider, account, UTC day and tier.
-
-    A bill covers each day from its first to its last line about tokens, of the account it names or, where it names
-    none, of the whole provider. Usage that names no account is covered where any account of its provider is, so that nothing
-    counts twice. A tier that a provider's bill leaves out (`bill_omits`) is not covered.
-    """
-    lines = _complete(with_provider_id(charges), (SCOPE,))
-    spans = lines.group_by("provider_id", SCOPE).agg(
-        pl.col("usage_date").min().alias("first"), pl.col("usage_date").max().alias("last")
-    )
-    rows = _complete(with_provider_id(usage), (SCOPE, "service_tier")).with_row_index("_row")
-    pairs = rows.select("_row", "provider_id", pl.col(SCOPE).alias("_scope"), "usage_date").join(
-        spans, on="provider_id"
-    )
-    met = pairs.filter(
-        pl.col("usage_date").is_between(pl.col("first"), pl.col("last")),
-        pl.col(SCOPE).is_null() | pl.col("_scope").is_null() | (pl.col(SCOPE) == pl.col("_scope")),
-    )
-    omitted = pl.lit(value=False)
-    for provider, tiers in bill_omits.items():
-        theirs = pl.col("provider_id") == provider_id(provider)
-        omitted |= theirs & pl.col("service_tier").str.to_lowercase().is_in(list(tiers)).fill_null(value=False)
-    return rows.select(
-        (pl.col("_row").is_in(met["_row"].unique().implode()) & ~omitted).alias("is_covered")
-    ).to_series()
-
-
-def estimate(usage: pl.DataFrame) -> pl.DataFrame:
-    """Give usage that no bill covers as charges: `cost_basis` estimated, `estimated_cost` at the rate card's prices.
-
-    Unpriced usage stands among them with its tokens and no cost; what was not bought or is paid by the hour does not.
-    """
-    kept = usage.filter(~pl.col("price_status").is_in(["not_bought", "provisioned"]))
-    return kept.with_columns(pl.lit("estimated").alias("cost_basis"), pl.col("priced_cost").alias("estimated_cost"))

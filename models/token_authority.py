@@ -46,6 +46,13 @@ def with_provider_id(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def complete(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Add columns that are absent, as null."""
+    types = {"is_batch": pl.Boolean, "tokens_per_unit": pl.Int64}
+    absent = [name for name in names if name not in frame.columns]
+    return frame.with_columns(pl.lit(None, types.get(name, pl.String)).alias(name) for name in absent)
+
+
 def choose_authority(daily: pl.DataFrame, configured: Sequence[Authority] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split daily usage into what counts and what repeats it.
 

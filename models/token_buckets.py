@@ -79,17 +79,19 @@ FIELDS: Final[Mapping[str, Sequence[str]]] = {
     "output_audio_tokens": ("output_audio_tokens",),
 }
 # Fields of which one must be there, or the object is nobody's usage.
-KNOWN_BY: Final = (
-    "prompt_tokens",
-    "completion_tokens",
-    "input_tokens",
-    "output_tokens",
-    "converse_input",
-    "converse_output",
-    "gemini_prompt",
-    "gemini_candidates",
-    "billed_input",
-    "uncached_input_tokens",
+_KNOWN: Final = frozenset(
+    (
+        "prompt_tokens",
+        "completion_tokens",
+        "input_tokens",
+        "output_tokens",
+        "converse_input",
+        "converse_output",
+        "gemini_prompt",
+        "gemini_candidates",
+        "billed_input",
+        "uncached_input_tokens",
+    )
 )
 USAGE: Final = pl.Struct(dict.fromkeys(FIELDS, pl.Int64))
 # Columns of TOKEN_USAGE that are sums over requests; what a load is reconciled on.
@@ -102,33 +104,41 @@ ADDITIVE: Final = (
     "output_tokens",
     "reasoning_tokens",
 )
-# First part of a path → the fields that may be there, with their rank among the places of that field.
-_BY_KEY: Final[Mapping[str, Sequence[tuple[str, int, str]]]] = {
-    key: [
-        (field, rank, path)
-        for field, paths in FIELDS.items()
-        for rank, path in enumerate(paths)
-        if re.split(r"[.\[]", path)[0] == key
-    ]
-    for key in {re.split(r"[.\[]", path)[0] for paths in FIELDS.values() for path in paths}
-}
+_PARTS: Final = re.compile(r"\[?[^.\[]+")
+# First part of a path → the fields that may be there: name, rank among the places of that field, path, names inwards.
+_BY_KEY: Final[dict[str, list[tuple[str, int, str, Sequence[str]]]]] = {}
+for _field, _paths in FIELDS.items():
+    for _rank, _path in enumerate(_paths):
+        _key, *_inwards = _PARTS.findall(_path)
+        _BY_KEY.setdefault(_key, []).append((_field, _rank, _path, _inwards))
+# Names of FIELDS under which a source may state buckets that exclude each other already.
+DISJOINT: Final = (
+    "uncached_input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+)
 # What lists inside the objects are keyed by, and where each item keeps its number.
 _ITEMS: Final = (("ttl", ("inputTokens",)), ("modality", ("tokenCount", "token_count")))
 
 
-def flat(usage: Mapping[str, Any]) -> dict[str, int | None]:
-    """Pick the fields of a raw usage object; what it does not state is None.
+def flat(usage: Mapping[str, Any]) -> dict[str, int]:
+    """Pick the fields of a raw usage object; what it does not state is not there.
 
     Raises:
         ValueError: nothing in it is known, or a number is none; names the field.
     """
-    found: dict[str, int | None] = dict.fromkeys(FIELDS)
+    found: dict[str, int] = {}
     ranks: dict[str, int] = {}
     for key in usage:
-        for field, rank, path in _BY_KEY.get(key, ()):
-            if rank < ranks.get(field, len(FIELDS)) and (count := _count(usage, path)) is not None:
+        for field, rank, path, inwards in _BY_KEY.get(key, ()):
+            if rank < ranks.get(field, len(FIELDS)) and (count := tokens(_at(usage[key], inwards), path)) is not None:
                 found[field], ranks[field] = count, rank
-    if all(found[field] is None for field in KNOWN_BY):
+    if _KNOWN.isdisjoint(found):
         keys = ", ".join(sorted(map(str, usage)))
         raise ValueError(f"the usage object is of no known provider (its fields: {keys[:120] or 'none'})")
     return found
@@ -140,6 +150,8 @@ def tokens(value: Any, field: str) -> int | None:
     Raises:
         ValueError: it is no whole number, negative, or impossibly large.
     """
+    if type(value) is int and 0 <= value < LARGEST:
+        return value
     if value is None or value == "":
         return None
     try:
@@ -156,26 +168,20 @@ def tokens(value: Any, field: str) -> int | None:
     return count
 
 
-def _count(usage: Mapping[str, Any], path: str) -> int | None:
-    return tokens(_listed(usage, path) if "[" in path else _nested(usage, path), path)
+def _at(held: Any, inwards: Sequence[str]) -> Any:
+    """Follow names inwards; `[AUDIO]` sums the items of a list that are of that kind."""
+    for part in inwards:
+        if part.startswith("["):
+            return _listed(held, part[1:-1])
+        held = held.get(part) if isinstance(held, dict) else None
+    return held
 
 
-def _nested(usage: Any, path: str) -> Any:
-    for part in path.split("."):
-        usage = usage.get(part) if isinstance(usage, Mapping) else None
-    return usage
-
-
-def _listed(usage: Mapping[str, Any], path: str) -> int | None:
-    """Sum the items of a list that are of one kind: `promptTokensDetails[AUDIO]`."""
-    name, _, kind = path.rstrip("]").partition("[")
-    items = usage.get(name)
-    if not isinstance(items, list):
-        return None
+def _listed(items: Any, kind: str) -> int | None:
     counts = [
-        tokens(item[place], path)
-        for item in items
-        if isinstance(item, Mapping)
+        tokens(item[place], f"{place} of {kind}")
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, dict)
         for key, places in _ITEMS
         if item.get(key) == kind
         for place in places

@@ -67,9 +67,9 @@ def price(rows: pl.DataFrame, card: RateCard) -> tuple[pl.DataFrame, pl.DataFram
     """Price rows that carry `SIZE`, single requests or the sums of `sum_requests`.
 
     Returns:
-        The rows in their order with `llm_model`, `price_id`, `price_status` (priced, unpriced, provisioned,
-        not_bought), `price_reason`, `price_source`, `price_precision` (request, band, sum) and `COSTS` in quanta of
-        10⁻²⁴ dollars, null unless priced; and the distinct prices (`PRICES`).
+        The rows in their order with `llm_model`, `llm_model_is_known`, `price_id`, `price_status` (priced, unpriced,
+        provisioned, not_bought), `price_reason`, `price_source`, `price_precision` (request, band, sum) and `COSTS` in
+        quanta of 10⁻²⁴ dollars, null unless priced; and the distinct prices (`PRICES`).
     """
     names = resolve_names(rows, card.settings.models, card.is_known)
     keys = (
@@ -79,7 +79,7 @@ def price(rows: pl.DataFrame, card: RateCard) -> tuple[pl.DataFrame, pl.DataFram
     )
     asked = [_price_key(row, card) for row in keys.iter_rows(named=True)]
     resolved = [card.resolve(key) for key in asked]
-    priced = keys.select(*KEY, "llm_model").hstack(_rates(resolved))
+    priced = keys.select(*KEY, "llm_model", "llm_model_is_known").hstack(_rates(resolved))
     joined = rows.join(priced, on=KEY, how="left", nulls_equal=True, maintain_order="left")
     return _costs(joined), _listed(asked, resolved, card)
 

@@ -59,17 +59,23 @@ _BAND: Final = re.compile(
 
 
 def sized(rows: pl.LazyFrame, card: RateCard) -> pl.LazyFrame:
-    """Add `SIZE` to rows of token_usage; columns that a source never fills are added as null."""
+    """Add `SIZE` to rows of token_usage; columns that a source never fills are added as null.
+
+    Searches of files get a `unit` of their own, `file_searches`.
+    """
     present = rows.collect_schema()
     absent: dict[str, pl.DataType | type[pl.DataType]] = {
         **dict.fromkeys((*TOKENS, "requests"), pl.Int64),
-        **dict.fromkeys(("llm_model_id", "service_tier", "context_band", "unit", "workload"), pl.String),
+        **dict.fromkeys(("llm_model_id", "operation", "service_tier", "context_band", "unit", "workload"), pl.String),
         **dict.fromkeys(("is_batch", "response_cache_hit"), pl.Boolean),
         "quantity": MONEY,
     }
     rows = rows.with_columns(
         pl.lit(None, dtype).alias(name) for name, dtype in absent.items() if name not in present.names()
     )
+    # OpenAI reports searches of the web and of files in the same word, at different prices.
+    of_files = (pl.col("unit") == "searches") & (pl.col("operation") == "file_search")
+    rows = rows.with_columns(pl.when(of_files).then(pl.lit("file_searches")).otherwise("unit").alias("unit"))
     one = pl.col("usage_start") == pl.col("usage_end")
     single = (pl.col("requests") == 1).fill_null(one)
     requests = pl.when(single).then(1).otherwise(pl.col("requests"))

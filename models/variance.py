@@ -80,7 +80,8 @@ def _changes(
             effects["price"] = now - at_old_price
         else:
             effects["unexplained"] = now - cost
-        rows.append((*item, from_units(cost), from_units(now), *map(from_units, effects.values())))
+        if cost or now:
+            rows.append((*item, from_units(cost), from_units(now), *map(from_units, effects.values())))
     return rows
 
 

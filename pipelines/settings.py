@@ -86,7 +86,7 @@ class Settings(BaseSettings, Governance):
     exchange_rates: list[ExchangeRate] = []
     """Rates into the reporting currency."""
     prices: Prices = Prices()
-    """Prices of your own, names of deployments and profiles, and whose token records count; list prices need nothing."""
+    """Prices of your own, names of deployments and profiles, whose token records count; list prices need nothing."""
     invoices: Path | None = None
     """A CSV of what invoices asked for, to be compared with the ledger: `provider`, `invoice_id` (may be blank),
     `billing_period` (2026-07), `currency`, `total`."""

@@ -26,16 +26,16 @@ money_made as (
     from marts.restatements
     group by all
     having sum(retag_change_cost) != 0
+),
+
+wrong as (
+    select * from rows_wrong
+    union all
+    select * from money_made
 )
 
 select
     source,
     billing_period,
     difference
-from rows_wrong
-union all
-select
-    source,
-    billing_period,
-    difference
-from money_made
+from wrong

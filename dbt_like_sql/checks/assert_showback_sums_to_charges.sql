@@ -37,18 +37,27 @@ pools as (
         workload,
         pool
     having sum(billed_cost) != 0 or sum(effective_cost) != 0 or sum(net_cost) != 0
+),
+
+wrong as (
+    select
+        billing_period,
+        mart.billed_cost - daily.billed_cost as billed_difference,
+        mart.effective_cost - daily.effective_cost as effective_difference,
+        mart.net_cost - daily.net_cost as net_difference
+    from mart
+    full join daily using (billing_period)
+    where
+        mart.billed_cost is distinct from daily.billed_cost
+        or mart.effective_cost is distinct from daily.effective_cost
+        or mart.net_cost is distinct from daily.net_cost
+    union all
+    select * from pools
 )
 
 select
     billing_period,
-    mart.billed_cost - daily.billed_cost as billed_difference,
-    mart.effective_cost - daily.effective_cost as effective_difference,
-    mart.net_cost - daily.net_cost as net_difference
-from mart
-full join daily using (billing_period)
-where
-    mart.billed_cost is distinct from daily.billed_cost
-    or mart.effective_cost is distinct from daily.effective_cost
-    or mart.net_cost is distinct from daily.net_cost
-union all
-select * from pools
+    billed_difference,
+    effective_difference,
+    net_difference
+from wrong

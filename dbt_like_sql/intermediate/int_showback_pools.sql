@@ -1,7 +1,7 @@
 /*
 Costs by team, and what of the money without a team is shared: tax, support, credit, other (fees, refunds and discounts
-that no usage beside them could take), idle (capacity the bill says did nothing) and unallocated (AI money nobody names a
-team for). One row per source, billing period, usage period, team, workload and pool.
+that no usage beside them could take), idle (capacity the bill says did nothing) and unallocated (AI money nobody names
+a team for). One row per source, billing period, usage period, team, workload and pool.
 */
 with
 

@@ -7,11 +7,11 @@ with
 
 months as (
     select distinct
-        costs.usage_period,
-        reported.reported_until_date,
-        last_day(costs.usage_period) <= reported.reported_until_date as is_complete
-    from intermediate.int_costs_by_day as costs
-    cross join intermediate.int_reported_until as reported
+        daily.usage_period,
+        until_date.reported_until_date,
+        last_day(daily.usage_period) <= until_date.reported_until_date as is_complete
+    from intermediate.int_costs_by_day as daily
+    cross join intermediate.int_reported_until as until_date
 ),
 
 running as (

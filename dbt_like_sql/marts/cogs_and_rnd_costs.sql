@@ -5,19 +5,26 @@ Sums to the bill. One row per billing period, usage period, class, workload and 
 */
 with
 
+cogs as (
+    select distinct
+        charges.source,
+        charges.billing_period,
+        charges.daily_id,
+        charges.part
+    from intermediate.int_charges_allocated as charges
+    inner join reference.cogs_conditions as conditions
+        on (conditions.workload is null or charges.workload = conditions.workload)
+            and (conditions.environment is null or charges.environment = conditions.environment)
+            and (conditions.team is null or charges.team = conditions.team)
+            and (conditions.project is null or charges.project = conditions.project)
+),
+
 charges as (
     select
         charges.*,
-        exists (
-            select 1
-            from reference.cogs_conditions as cogs
-            where
-                (cogs.workload is null or cogs.workload = charges.workload)
-                and (cogs.environment is null or cogs.environment = charges.environment)
-                and (cogs.team is null or cogs.team = charges.team)
-                and (cogs.project is null or cogs.project = charges.project)
-        ) as is_cogs
+        cogs.part is not null as is_cogs
     from intermediate.int_charges_allocated as charges
+    left join cogs using (source, billing_period, daily_id, part)
 )
 
 select

@@ -22,7 +22,8 @@ sums as (
         sum(effective_cost)::decimal(38, 12) as effective_cost,
         coalesce(sum(effective_cost) filter (where not is_unused), 0)::decimal(38, 12) as used_cost,
         coalesce(sum(effective_cost) filter (where is_unused), 0)::decimal(38, 12) as unused_cost,
-        coalesce(sum(effective_cost) filter (where workload not in ('not_ai', 'shared')), 0)::decimal(38, 12) as ai_cost,
+        coalesce(sum(effective_cost) filter (where workload not in ('not_ai', 'shared')), 0)::decimal(38, 12)
+            as ai_cost,
         sum(list_cost) filter (where charge_category = 'Usage' and not is_unused)::decimal(38, 12) as list_cost
     from charges
     group by all

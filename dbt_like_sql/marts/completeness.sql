@@ -1,35 +1,71 @@
 /*
-Is every bill there that should be? What is configured under `expected`, what the configuration names as a source, and
-what one of the three months before had is expected; what is expected and absent says why it is. Days are counted for
-sources and payers from their first day to the last day reported. One row per billing period, kind and name.
+Is every bill there that should be? Expected is what is configured under `expected`, and what one of the three months
+before had; what is new is listed too. Days are counted for sources and payers from their first day to the last day
+reported. One row per billing period, kind and entity.
 */
 with
 
-present as (
+charged as (
     select
+        charges.source,
         charges.billing_period,
-        unnest([
-            {'kind': 'source', 'name': charges.source},
-            {'kind': 'payer', 'name': keys.billing_account_id},
-            {'kind': 'account', 'name': keys.sub_account_id},
-            {'kind': 'provider', 'name': keys.provider_name}
-        ], recursive := true),
+        attributions.billing_account_id,
+        attributions.sub_account_id,
+        attributions.provider_name,
         charges.usage_date,
-        keys.usage_period,
+        attributions.usage_period,
         charges.effective_cost
     from ledger.charges_daily as charges
-    inner join computed.attributions as keys using (source, billing_period, key_id)
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+),
+
+present as (
+    select
+        'source' as kind,
+        source as entity,
+        billing_period,
+        usage_date,
+        usage_period,
+        effective_cost
+    from charged
+    union all
+    select
+        'payer' as kind,
+        billing_account_id as entity,
+        billing_period,
+        usage_date,
+        usage_period,
+        effective_cost
+    from charged
+    union all
+    select
+        'account' as kind,
+        sub_account_id as entity,
+        billing_period,
+        usage_date,
+        usage_period,
+        effective_cost
+    from charged
+    union all
+    select
+        'provider' as kind,
+        provider_name as entity,
+        billing_period,
+        usage_date,
+        usage_period,
+        effective_cost
+    from charged
 ),
 
 found as (
     select
         kind,
-        name,
+        entity,
         billing_period,
         sum(effective_cost)::decimal(38, 12) as effective_cost,
         count(distinct usage_date) filter (where usage_period = billing_period)::integer as day_count
     from present
-    where name is not null
+    where entity is not null
     group by all
 ),
 
@@ -41,7 +77,7 @@ expected as (
     select
         months.billing_period,
         expected.kind,
-        expected.name,
+        expected.entity,
         'configured' as expected_because
     from months
     cross join reference.expected
@@ -49,19 +85,19 @@ expected as (
     select
         months.billing_period,
         found.kind,
-        found.name,
+        found.entity,
         'seen_before' as expected_because
     from months
     inner join found
-        on found.billing_period < months.billing_period
-            and found.billing_period >= months.billing_period - interval 3 month
+        on months.billing_period > found.billing_period
+            and months.billing_period - interval 3 month <= found.billing_period
 ),
 
 reasons as (
     select
         billing_period,
         kind,
-        name,
+        entity,
         min(expected_because) as expected_because
     from expected
     group by all
@@ -70,33 +106,33 @@ reasons as (
 starts as (
     select
         kind,
-        name,
+        entity,
         min(usage_date) as first_date
     from present
-    where name is not null
+    where entity is not null
     group by all
 )
 
 select
     billing_period, -- First day of the invoice month.
     kind, -- source, payer, account or provider.
-    name, -- Its name or number.
+    entity, -- Its entity or number.
     reasons.expected_because, -- configured or seen_before; null for what is new.
-    found.name is not null as is_present, -- The month's bills have it.
+    found.entity is not null as is_present, -- The month's bills have it.
     coalesce(found.effective_cost, 0)::decimal(38, 12) as effective_cost, -- What it cost.
     if(
-        kind in ('source', 'payer') and found.name is not null,
+        kind in ('source', 'payer') and found.entity is not null,
         greatest(
             datediff(
                 'day',
                 greatest(billing_period, starts.first_date),
-                least(last_day(billing_period), until.reported_until_date)
+                least(last_day(billing_period), reported.reported_until_date)
             ) + 1 - found.day_count,
             0
         ),
         null
     )::integer as missing_day_count -- Days without any line; null where days are not counted or all is missing.
 from reasons
-full join found using (billing_period, kind, name)
-left join starts using (kind, name)
-left join intermediate.int_reported_until as until on true
+full join found using (billing_period, kind, entity)
+left join starts using (kind, entity)
+cross join intermediate.int_reported_until as reported

@@ -10,8 +10,8 @@ tested as (
         series_kind,
         series_name,
         count(*)::integer as held_out_months,
-        sum(abs(forecast_cost - actual_cost))::double / nullif(sum(abs(actual_cost)), 0)::double as forecast_error_share,
-        sum(abs(naive_cost - actual_cost))::double / nullif(sum(abs(actual_cost)), 0)::double as naive_error_share,
+        sum(abs(forecast_cost - actual_cost))::double / nullif(sum(abs(actual_cost)), 0) as forecast_error_share,
+        sum(abs(naive_cost - actual_cost))::double / nullif(sum(abs(actual_cost)), 0) as naive_error_share,
         count(*) filter (where actual_cost between low_cost and high_cost)::integer as held_out_months_in_interval
     from computed.backtests
     group by all

@@ -8,18 +8,19 @@ with
 
 costs as (
     select
-        costs.*,
+        accelerator_costs.*,
         case
-            when keys.pricing_category = 'Dynamic' then 'spot'
-            when keys.usage_type like '%CapacityBlock%' then 'capacity_block'
-            when keys.pricing_category = 'Committed' or keys.commitment_discount_status is not null then 'committed'
-            when regexp_matches(keys.line_item_type, '^(SavingsPlan|RIFee|DiscountedUsage)') then 'committed'
-            when keys.charge_category = 'Adjustment' then 'adjustment'
+            when attributions.pricing_category = 'Dynamic' then 'spot'
+            when attributions.usage_type like '%CapacityBlock%' then 'capacity_block'
+            when attributions.pricing_category = 'Committed' then 'committed'
+            when attributions.commitment_discount_status is not null then 'committed'
+            when regexp_matches(attributions.line_item_type, '^(SavingsPlan|RIFee|DiscountedUsage)') then 'committed'
+            when attributions.charge_category = 'Adjustment' then 'adjustment'
             else 'on_demand'
         end as purchase_option
-    from intermediate.int_accelerator_costs as costs
-    inner join computed.attributions as keys using (source, billing_period, key_id)
-    where coalesce(keys.charge_category, '') not in ('Credit', 'Tax')
+    from intermediate.int_accelerator_costs as accelerator_costs
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+    where coalesce(attributions.charge_category, '') not in ('Credit', 'Tax')
 ),
 
 sums as (

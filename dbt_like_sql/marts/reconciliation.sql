@@ -36,6 +36,8 @@ select
     and loads.billed_cost_read = loads.billed_cost_loaded
     and coalesce(abs(invoiced.invoice_difference) * 200 <= abs(invoiced.invoiced), true)
         as is_reconciled, -- Nothing lost on the way, and any invoice matched within 0.5 %.
+    loads.unknown_lines, -- Lines of kinds that nobody documented; they are kept and counted above.
+    loads.unknown_kinds, -- Those kinds; null where there are none.
     loads.is_final, -- Every line carries an invoice number.
     loads.loaded_at -- When, UTC.
 from loads

@@ -14,8 +14,7 @@ begins as (
     select
         source,
         min(usage_period) as first_period
-    from ledger.charges_daily
-    inner join computed.attributions using (source, billing_period, key_id)
+    from intermediate.int_charges_allocated
     group by all
 ),
 

@@ -1,9 +1,9 @@
 /*
 What each training and fine-tuning run cost, as far as bills name them, and what its checkpoints cost to keep. run_kind:
-job (the bill names a training or tuning job), machine (a machine that trained; several jobs may share it), unnamed (the
-bill names nothing), checkpoints (storage whose name says so). A resource that rests for more than two days begins another
-attempt: a job name seen again is a repeat or a retry. outcome is null: bills do not say how a run ended.
-One row per source, workload, resource and attempt; without a resource, per source, workload, service and language model.
+job (the bill names a training or tuning job), machine (a machine that trained; several jobs may share it), unnamed
+(the bill names nothing), checkpoints (storage whose name says so). A resource that rests for more than two days begins
+another attempt: a job name seen again is a repeat or a retry. outcome is null: bills do not say how a run ended.
+One row per source, workload, resource and attempt; without a resource, per source, workload, service and model.
 */
 with
 
@@ -109,27 +109,27 @@ runs as (
 )
 
 select
-    source, -- Name of the source in the configuration.
-    provider_name, -- Who provides the service.
-    workload, -- training, fine_tuning, or storage for checkpoints.
+    runs.source, -- Name of the source in the configuration.
+    runs.provider_name, -- Who provides the service.
+    runs.workload, -- training, fine_tuning, or storage for checkpoints.
     case
-        when workload = 'storage' then 'checkpoints'
-        when resource_id is null then 'unnamed'
-        when regexp_matches(lower(resource_id), 'job|tuning|pipeline|customization') then 'job'
+        when runs.workload = 'storage' then 'checkpoints'
+        when runs.resource_id is null then 'unnamed'
+        when regexp_matches(lower(runs.resource_id), 'job|tuning|pipeline|customization') then 'job'
         else 'machine'
     end as run_kind, -- job, machine, unnamed or checkpoints.
-    resource_id as run_id, -- Resource of the bill; null where it names none.
-    coalesce(resource_name, service_name) as run_name, -- Name a person chose, else the service.
-    attempt_number, -- 1, 2, … for the same resource after more than two days of rest; null for unnamed runs.
-    attempt_number > 1 as is_repeat, -- The same name ran before.
-    team, -- Resolved by dimensions.team; null where none or several.
-    llm_model, -- Language model trained or tuned, where the bill names one.
-    accelerator, -- Accelerator of the machine; null where none or several.
-    started_on, -- First day billed.
-    ended_on, -- Last day billed.
-    day_count, -- Days billed.
+    runs.resource_id as run_id, -- Resource of the bill; null where it names none.
+    coalesce(runs.resource_name, runs.service_name) as run_name, -- Name a person chose, else the service.
+    runs.attempt_number, -- 1, 2, … for the same resource after more than two days of rest; null for unnamed runs.
+    runs.attempt_number > 1 as is_repeat, -- The same name ran before.
+    runs.team, -- Resolved by dimensions.team; null where none or several.
+    runs.llm_model, -- Language model trained or tuned, where the bill names one.
+    runs.accelerator, -- Accelerator of the machine; null where none or several.
+    runs.started_on, -- First day billed.
+    runs.ended_on, -- Last day billed.
+    runs.day_count, -- Days billed.
     used.gpu_hours, -- Accelerator-hours; null where the bill counts none.
-    effective_cost, -- Amortized cost after negotiated discounts.
+    runs.effective_cost, -- Amortized cost after negotiated discounts.
     null::varchar as outcome -- How it ended; null from a bill alone.
 from runs
 left join used using (source, workload, resource_id, attempt_number)

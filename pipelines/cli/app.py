@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import explain, report, run, show
+from pipelines.cli import close, explain, report, run, show
 
 app = typer.Typer(
     name="apportion",
@@ -31,6 +31,7 @@ for command in (
     explain.explain,
     explain.rules,
     run.retag,
+    close.close,
     show.query,
     report.report,
     run.dev,

@@ -1,13 +1,15 @@
-"""Tables for people, JSON for programs. Money is exact in JSON and rounded to cents in tables."""
+"""Tables for people, JSON for programs. Money is exact in JSON and short, `$1.24M`, in tables."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,20 +22,48 @@ def say(text: str) -> None:
 
 def print_json(answer: object) -> None:
     """Print an answer for programs."""
-    print(json.dumps(answer, default=_plain, indent=2, ensure_ascii=False))  # noqa: T201
+    print(json.dumps(_finite(answer), default=_plain, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a column of a table is written.
+
+    Args:
+        heading: what stands above it.
+        unit: `text` as it is; `key` likewise, on one line; `money` short, in the currency; `price` to the cent; `share`
+            as a percentage; `number` short; `bar` as long as `of` is, beside the longest.
+        of: the column a bar is drawn from.
+        width: of a bar, in characters.
+    """
+
+    heading: str
+    unit: Literal["text", "key", "money", "price", "share", "number", "bar"] = "text"
+    of: str = ""
+    width: int = 10
+
+
+Headings: TypeAlias = dict[str, str | Column]
 
 
 def print_frame(
-    frame: pl.DataFrame, *, title: str, as_json: bool, headings: Mapping[str, str], shares: Collection[str] = ()
+    frame: pl.DataFrame,
+    *,
+    title: str,
+    as_json: bool,
+    headings: Mapping[str, str | Column],
+    currency: str = "",
 ) -> None:
     """Print some columns of the rows as a table, or every column as a JSON list.
+
+    A bar is in the colour of the row's workload; nothing is coloured where nobody watches.
 
     Args:
         frame: the rows.
         title: what they are.
         as_json: print JSON.
         headings: columns of the table and what stands above them.
-        shares: columns to show as percentages.
+        currency: of the money.
     """
     if as_json:
         print_json(frame.to_dicts())
@@ -42,21 +72,72 @@ def print_frame(
     from rich.table import Table
     from rich.text import Text
 
+    from pipelines.reports import palette
+
+    columns = {name: head if isinstance(head, Column) else Column(head) for name, head in headings.items()}
+    longest = {column.of: max(map(_size, frame[column.of]), default=0.0) for column in columns.values() if column.of}
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name, heading in headings.items():
-        numeric = frame[name].dtype.is_numeric()
-        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
-    for row in frame.select(list(headings)).iter_rows(named=True):
+    for name, column in columns.items():
+        written = column.unit in {"text", "key", "bar"}
+        figure = not written or (column.unit == "text" and frame[name].dtype.is_numeric())
+        fixed = figure or column.unit in {"key", "bar"}
+        table.add_column(Text(column.heading), justify="right" if figure else "left", overflow="fold", no_wrap=fixed)
+    for row in frame.iter_rows(named=True):
+        colour = palette.WORKLOADS.get(str(row.get("workload")), palette.PLAIN)
         # Text, not markup: a tag may say "[red]".
         table.add_row(
             *(
-                Text(f"{value:.1%}" if name in shares and value is not None else cell(value))
-                for name, value in row.items()
+                Text(_bar(_size(row[column.of]), longest[column.of], column.width), style=colour)
+                if column.unit == "bar"
+                else Text(_written(row[name], column.unit, currency))
+                for name, column in columns.items()
             )
         )
     console = Console()
     console.print(table if frame.height else Text(f"{title}: nothing there."))
     console.print()
+
+
+def interval(low: Decimal | None, point: Decimal | None, high: Decimal | None, width: int) -> str:
+    """Draw an interval of shares between 0 and 1: `···━━●━··`."""
+    if low is None or high is None:
+        return ""
+
+    def place(share: Decimal) -> int:
+        return min(max(int(share * width), 0), width - 1)
+
+    drawn = ["━" if place(low) <= position <= place(high) else "·" for position in range(width)]
+    if point is not None:
+        drawn[place(point)] = "●"
+    return "".join(drawn)
+
+
+def _size(value: Any) -> float:
+    return max(float(value or 0), 0.0)
+
+
+def _bar(size: float, longest: float, width: int) -> str:
+    """Draw a bar in eighths of a character; what is there at all gets at least one."""
+    eighths = max(round(size / longest * width * 8), 1) if size and longest else 0
+    return "█" * (eighths // 8) + "▏▎▍▌▋▊▉"[eighths % 8 - 1] * bool(eighths % 8)
+
+
+def _written(value: Any, unit: str, currency: str) -> str:
+    from pipelines.reports.wording import full, percent, short
+
+    match unit, value:
+        case _, None:
+            return cell(value)
+        case "money", _:
+            return short(value, currency)
+        case "price", _:
+            return full(value, currency)
+        case "number", _:
+            return short(Decimal(value))
+        case "share", _:
+            return percent(value)
+        case _:
+            return cell(value)
 
 
 def print_answer(frame: pl.DataFrame, *, as_json: bool) -> None:
@@ -112,6 +193,19 @@ def exact(value: Any) -> str:
 def _inert(text: str) -> str:
     # Names in a bill come from outside; what does not print could move a terminal's cursor or name its window.
     return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def _finite(value: object) -> object:
+    """Say null for what is no number: JSON has neither NaN nor infinity."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
 
 
 def _plain(value: object) -> object:

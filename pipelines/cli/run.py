@@ -50,6 +50,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
             (settings.home / "warehouse.duckdb").unlink(missing_ok=True)
         refused = {name: [why] for name, why in todo.refused.items()}
         loaded: list[dict[str, object]] = []
+        remarks: list[str] = []
         if todo.nothing and not rebuild:
             say("Nothing changed: the report is current.")
         else:
@@ -66,12 +67,22 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
                     "billed_cost": month.billed_cost,
                     "billing_currency": month.billing_currency,
                     "is_final": month.is_final,
+                    "remarks": list(month.remarks),
                 }
                 for month in progress.loaded
             ]
+            remarks = [
+                f"{month.source} {month.billing_period:%Y-%m}: {remark}"
+                for month in progress.loaded
+                for remark in month.remarks
+            ]
     for month in loaded:
-        billed = f", {month['billed_cost']:,.2f} {month['billing_currency']} billed" if month["billing_currency"] else ""
+        billed = (
+            f", {month['billed_cost']:,.2f} {month['billing_currency']} billed" if month["billing_currency"] else ""
+        )
         say(f"{month['source']} {month['billing_period']}: {month['lines']:,} lines{billed}")
+    for remark in remarks:
+        say(f"note: {remark}")
     for name, reasons in refused.items():
         for reason in reasons:
             say(f"refused: {name}: {reason}")

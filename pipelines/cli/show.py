@@ -13,6 +13,9 @@ from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit, Period
 if TYPE_CHECKING:
     import polars as pl
 
+    from pipelines.cli.output import Headings
+
+_DRAWN = 10  # characters of an interval
 _SPLIT = """
 with costs as (
     select workload, evidence, billed_cost, effective_cost, charge_count
@@ -29,6 +32,7 @@ select
     end) as share_of_ai,
     sum(effective_cost) filter (evidence = 'declared')::decimal(38, 12) as declared,
     sum(effective_cost) filter (evidence = 'billed')::decimal(38, 12) as billed,
+    sum(effective_cost) filter (evidence = 'measured')::decimal(38, 12) as measured,
     sum(effective_cost) filter (evidence = 'inferred')::decimal(38, 12) as inferred,
     sum(billed_cost)::decimal(38, 12) as billed_cost,
     sum(charge_count)::bigint as charge_count
@@ -47,20 +51,31 @@ where ($period is null or usage_period = $period)
 group by all
 order by idle_reason, effective_cost desc
 """
+# A price is a ratio to look at, divided as double; that of several months is weighted by their tokens.
 _MODELS = """
+with costs as (
+    select
+        *,
+        coalesce(uncached_input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+            as input_tokens
+    from marts.llm_model_costs
+    where ($period is null or usage_period = $period)
+)
 select
     llm_model,
     hosting,
     workload,
     sum(effective_cost)::decimal(38, 12) as effective_cost,
-    (coalesce(sum(uncached_input_tokens), 0) + coalesce(sum(cache_read_tokens), 0)
-        + coalesce(sum(cache_write_tokens), 0))::hugeint as input_tokens,
+    sum(input_tokens)::hugeint as input_tokens,
     sum(output_tokens)::hugeint as output_tokens,
-    sum(requests)::hugeint as requests
-from marts.llm_model_costs
-where ($period is null or usage_period = $period)
+    sum(requests)::hugeint as requests,
+    (sum(cost_per_million_tokens::double * (input_tokens + coalesce(output_tokens, 0))) / nullif(
+        sum(input_tokens + coalesce(output_tokens, 0)) filter (cost_per_million_tokens is not null), 0
+    ))::decimal(38, 12) as cost_per_million_tokens
+from costs
 group by all
 order by effective_cost desc
+limit $limit
 """
 _CLAIMS = """
 select claim_id, statement, period, measured_low, measured, measured_high, claimed_low, claimed_high,
@@ -70,7 +85,8 @@ where ($period is null or period = $period)
 order by claim_id, period
 """
 _UNATTRIBUTED = """
-select billing_period, provider_name, service_name, usage_type, effective_cost, charge_count, key_id, suggested_rule
+select billing_period, provider_name, service_name, coalesce(usage_type, service_name) as usage_type, effective_cost,
+    charge_count, key_id, suggested_rule
 from marts.unattributed_charges
 where ($period is null or billing_period = $period)
 order by effective_cost desc
@@ -78,11 +94,13 @@ limit $limit
 """
 
 
-def _ask(config: Path, sql: str, **parameters: object) -> pl.DataFrame:
+def _ask(config: Path, sql: str, **parameters: object) -> tuple[pl.DataFrame, str]:
+    """Ask the published report and give the answer with the reporting currency."""
     from pipelines.settings import Settings
     from pipelines.warehouse.reader import ask
 
-    return ask(Settings.load(config).home, sql, parameters)
+    settings = Settings.load(config)
+    return ask(settings.home, sql, parameters), settings.currency
 
 
 def _span(period: date | None) -> str:
@@ -92,17 +110,19 @@ def _span(period: date | None) -> str:
 def split(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
     """Show what AI money was for: training, fine-tuning, inference, storage, and what nobody can tell.
 
-    Effective (amortized) cost by month of use, reporting currency; shares are of AI money without `shared`.
+    Effective (amortized) cost by month of use, reporting currency; shares are of AI money without `shared`. Beside it,
+    how each amount is known.
 
     Example: apportion split --period 2026-07
     """
-    from pipelines.cli.output import print_frame
+    from pipelines.cli.output import Column, print_frame
 
-    frame = _ask(config, _SPLIT, period=period)
-    headings = {"workload": "workload", "effective_cost": "effective cost", "share_of_ai": "share of AI"}
-    headings |= {"declared": "declared", "billed": "billed", "inferred": "inferred"}
+    frame, currency = _ask(config, _SPLIT, period=period)
+    headings: Headings = {"workload": "workload", "effective_cost": Column("cost", "money")}
+    headings |= {"share_of_ai": Column("of AI", "share"), "bar": Column("", "bar", of="effective_cost")}
+    headings |= {name: Column(name, "money") for name in ("declared", "billed", "measured", "inferred")}
     title = f"Split of AI cost, {_span(period)}"
-    print_frame(frame, title=title, as_json=json, headings=headings, shares={"share_of_ai"})
+    print_frame(frame, title=title, as_json=json, headings=headings, currency=currency)
 
 
 def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
@@ -110,12 +130,17 @@ def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json =
 
     Example: apportion idle --period 2026-07 --json
     """
-    from pipelines.cli.output import print_frame
+    from pipelines.cli.output import Column, print_frame
 
-    frame = _ask(config, _IDLE, period=period)
-    headings = {"accelerator": "accelerator", "idle_reason": "idle reason"}
-    headings |= {"gpu_hours": "GPU-hours", "effective_cost": "effective cost"}
-    print_frame(frame, title=f"Accelerator cost by idle reason, {_span(period)}", as_json=json, headings=headings)
+    frame, currency = _ask(config, _IDLE, period=period)
+    headings: Headings = {
+        "accelerator": "accelerator",
+        "idle_reason": "idle reason",
+        "gpu_hours": Column("GPU-hours", "number"),
+    }
+    headings |= {"effective_cost": Column("cost", "money"), "bar": Column("", "bar", of="effective_cost", width=20)}
+    title = f"Accelerator cost by idle reason, {_span(period)}"
+    print_frame(frame, title=title, as_json=json, headings=headings, currency=currency)
 
 
 def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False, limit: Limit = 15) -> None:
@@ -123,19 +148,14 @@ def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json
 
     Example: apportion models --period 2026-09 --limit 5
     """
-    import polars as pl
+    from pipelines.cli.output import Column, print_frame
 
-    from models.money import MONEY
-    from pipelines.cli.output import print_frame
-
-    frame = _ask(config, _MODELS, period=period).head(limit)
-    tokens = pl.col("input_tokens") + pl.col("output_tokens").fill_null(0)
-    # A price is a ratio for display; money itself is never divided.
-    price = pl.when(tokens > 0).then(pl.col("effective_cost").cast(pl.Float64) / tokens.cast(pl.Float64) * 1_000_000)
-    frame = frame.with_columns(cost_per_million_tokens=price.cast(pl.String).cast(MONEY))
-    headings = {"llm_model": "model", "hosting": "hosting", "workload": "workload", "effective_cost": "effective cost"}
-    headings |= {"cost_per_million_tokens": "$/M tokens"}
-    print_frame(frame, title=f"Cost by language model, {_span(period)}", as_json=json, headings=headings)
+    frame, currency = _ask(config, _MODELS, period=period, limit=limit)
+    headings: Headings = {"llm_model": "model", "hosting": "hosting", "workload": "workload"}
+    headings |= {"effective_cost": Column("cost", "money"), "bar": Column("", "bar", of="effective_cost")}
+    headings |= {"cost_per_million_tokens": Column("per M tokens", "price")}
+    title = f"Cost by language model, {_span(period)}"
+    print_frame(frame, title=title, as_json=json, headings=headings, currency=currency)
 
 
 def claims(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False) -> None:
@@ -143,17 +163,26 @@ def claims(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json
 
     Example: apportion claims --period 2026-07
     """
-    from pipelines.cli.output import print_frame, print_json
+    import polars as pl
 
-    frame = _ask(config, _CLAIMS, period=period)
+    from pipelines.cli.output import Column, interval, print_frame, print_json
+
+    frame, currency = _ask(config, _CLAIMS, period=period)
     if json:
         print_json(frame.to_dicts())
         return
-    headings = {"period": "month", "measured_low": "low", "measured": "measured", "measured_high": "high"}
-    headings |= {"verdict": "verdict", "undecided_cost": "undecided", "attributed_share": "attributed"}
-    shares = {"measured_low", "measured", "measured_high", "attributed_share"}
+    ends = ("measured_low", "measured", "measured_high")
+    drawn = [interval(low, point, high, _DRAWN) for low, point, high in frame.select(ends).iter_rows()]
+    frame = frame.with_columns(pl.Series("drawn", drawn, pl.String))
+    headings: Headings = {
+        "period": "month",
+        "measured_low": Column("low", "share"),
+        "measured": Column("point", "share"),
+    }
+    headings |= {"measured_high": Column("high", "share"), "drawn": "0–100 %", "verdict": "verdict"}
+    headings |= {"undecided_cost": Column("undecided", "money"), "attributed_share": Column("attributed", "share")}
     for (statement,), rows in frame.group_by("statement", maintain_order=True):
-        print_frame(rows, title=f"“{statement}” For you:", as_json=False, headings=headings, shares=shares)
+        print_frame(rows, title=f"“{statement}” For you:", as_json=False, headings=headings, currency=currency)
 
 
 def unattributed(
@@ -163,12 +192,17 @@ def unattributed(
 
     Example: apportion unattributed --limit 5
     """
-    from pipelines.cli.output import print_frame
+    from pipelines.cli.output import Column, print_frame
 
-    frame = _ask(config, _UNATTRIBUTED, period=period, limit=limit)
-    headings = {"billing_period": "month", "service_name": "service", "usage_type": "usage type"}
-    headings |= {"effective_cost": "effective cost", "key_id": "explain with"}
-    print_frame(frame, title=f"Unattributed AI cost, {_span(period)}", as_json=json, headings=headings)
+    frame, currency = _ask(config, _UNATTRIBUTED, period=period, limit=limit)
+    headings: Headings = {
+        "billing_period": "month",
+        "usage_type": "usage type",
+        "effective_cost": Column("cost", "money"),
+    }
+    headings |= {"bar": Column("", "bar", of="effective_cost", width=5), "key_id": Column("explain with", "key")}
+    title = f"Unattributed AI cost, {_span(period)}"
+    print_frame(frame, title=title, as_json=json, headings=headings, currency=currency)
     if not json and frame.height:
         typer.echo("The rule that would settle the largest, for a file named in `rules:`\n")
         typer.echo("rules:\n" + frame["suggested_rule"][0])
@@ -191,7 +225,7 @@ def query(
     from pipelines.cli.output import print_answer
 
     try:
-        frame = _ask(config, sql)
+        frame, _ = _ask(config, sql)
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise ApportionError(f"query: {error}") from None
     print_answer(frame, as_json=json)

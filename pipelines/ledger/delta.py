@@ -8,6 +8,7 @@ referenced. Log cleanup is off: history is the audit trail.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,12 @@ _PARQUET: Final[Mapping[str, Any]] = {
     "statistics": {"min": False, "max": False, "distinct_count": False, "null_count": True},
 }
 _CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
+
+
+# Left alone, an object store that does not answer is asked for three minutes.
+_PATIENCE: Final[Mapping[str, str]] = {"connect_timeout": "5s", "max_retries": "4", "retry_timeout": "20s"}
+# Tree drawing and colors of the library's messages.
+_WHITE: Final = re.compile(r"(?:\x1b\[\d+m|↳|\s)+")
 
 
 class UnreadableError(Exception):
@@ -78,13 +85,28 @@ class Table:
         return f"{self.root.rstrip('/')}/{self.name}"
 
     def exists(self) -> bool:
-        """Tell whether anything was ever written to it."""
-        return DeltaTable.is_deltatable(self.uri, dict(self.options))
+        """Tell whether anything was ever written to it.
+
+        Raises:
+            Refused: its storage cannot be reached.
+        """
+        try:
+            return DeltaTable.is_deltatable(self.uri, self._storage)
+        except OSError as error:
+            why = _WHITE.sub(" ", str(error)).strip()
+            raise Refused(
+                f"{self.uri}: the ledger cannot be reached. Check `ledger`, `ledger_options`, the credentials and the "
+                f"network; nothing was changed. ({why})"
+            ) from None
+
+    @property
+    def _storage(self) -> dict[str, str]:
+        return {**_PATIENCE, **self.options} if "://" in self.uri else dict(self.options)
 
     def open(self, version: int | None = None) -> DeltaTable:
         """Open the table, made if it does not exist yet, widened if the code knows a column it lacks."""
         if version is not None:
-            return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
+            return DeltaTable(self.uri, version=version, storage_options=self._storage)
         schema = pl.Schema({"source": pl.String, "billing_period": pl.Date, **self.columns}).to_arrow()
         if not self.exists():
             return DeltaTable.create(
@@ -93,9 +115,9 @@ class Table:
                 mode="ignore",
                 partition_by=list(PARTITION),
                 configuration=_CONFIGURATION,
-                storage_options=dict(self.options),
+                storage_options=self._storage,
             )
-        table = DeltaTable(self.uri, storage_options=dict(self.options))
+        table = DeltaTable(self.uri, storage_options=self._storage)
         known = {column.name for column in table.schema().fields}
         if not known >= set(self.columns):
             wider = Schema.from_arrow(schema)
@@ -136,7 +158,7 @@ class Table:
         return [self._verified(path, source, period) for path in paths]
 
     def _verified(self, path: str, source: str, period: date) -> AddAction:
-        info = DeltaStorageHandler(self.uri, dict(self.options)).get_file_info([path])[0]
+        info = DeltaStorageHandler(self.uri, self._storage).get_file_info([path])[0]
         if not info.size:
             raise Refused(f"{self.uri}/{path}: written but not there, or empty. Nothing was changed; run again.")
         rows = self.scan([path]).select(pl.len()).collect().item()

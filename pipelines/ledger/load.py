@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,7 @@ class Loaded:
     billed_cost: Decimal
     billing_currency: str | None
     is_final: bool
+    remarks: Sequence[str] = ()
 
     @property
     def lines(self) -> int:
@@ -89,7 +90,19 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
         ledger.fact(fact).commit(added, mode="overwrite", partition=(source.name, period), facts=said)
     charges = kept.get(Fact.CHARGES, {"billed_cost": Decimal(0), "currency": None})
     rows = {fact: sums["lines"] for fact, sums in kept.items()}
-    return Loaded(source.name, period, load_id, rows, charges["billed_cost"], charges["currency"], is_final)
+    billed, currency = charges["billed_cost"], charges["currency"]
+    return Loaded(source.name, period, load_id, rows, billed, currency, is_final, remarks(totals))
+
+
+def remarks(totals: Totals) -> list[str]:
+    """Say what is odd about a bill that was loaded all the same."""
+    said = [f"{lines:,} lines of the unknown kind {kind!r} were kept" for kind, lines in totals.unknown_kinds.items()]
+    for one in totals.identities:
+        if one.holds is False:
+            about = f" of {one.subject}" if one.subject else ""
+            sides = f"{one.left:f} and {one.right:f}" + (f", {one.note}" if one.note else "")
+            said.append(f"the bill contradicts itself in {one.name}{about}: {sides} (marts.load_identities)")
+    return said
 
 
 def _read(totals: Totals, fact: Fact) -> dict[str, Any]:
@@ -134,6 +147,9 @@ def _record(fact: Fact, totals: Totals, kept: dict[str, Any]) -> dict[str, Any]:
         "billed_cost_read": totals.quantized["billed_cost"],
         "billed_cost_loaded": kept["billed_cost"],
         "quantization_residual": quantize_decimal(residual),
+        "unknown_lines": sum(totals.unknown_kinds.values()),
+        "unknown_kinds": ", ".join(totals.unknown_kinds) or None,
+        "identities": [asdict(one) for one in totals.identities],
     }
 
 

@@ -18,6 +18,21 @@ from pipelines.ledger.delta import Table
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
+# What the vendor's own rules say of its amounts: `connectors.source.Identity`.
+IDENTITY: Final = {
+    "name": pl.String(),
+    "subject": pl.String(),
+    "left": MONEY,
+    "right": MONEY,
+    "tolerance": MONEY,
+    "lines": pl.Int64(),
+    "holds": pl.Boolean(),
+    "skipped": pl.String(),
+    "note": pl.String(),
+    "starts": pl.Date(),
+    "ends": pl.Date(),
+}
+
 # One row per load and fact; the money columns are of charges.
 LOADS: Final[Schema] = {
     "fact": pl.String,
@@ -30,6 +45,9 @@ LOADS: Final[Schema] = {
     "billed_cost_read": MONEY,
     "billed_cost_loaded": MONEY,
     "quantization_residual": MONEY,
+    "unknown_lines": pl.Int64,
+    "unknown_kinds": pl.String,
+    "identities": pl.List(pl.Struct(IDENTITY)),
     "is_final": pl.Boolean,
     "loaded_at": INSTANT,
 }
@@ -42,6 +60,7 @@ PINS: Final[Schema] = {
     "pinned_at": INSTANT,
     "pinned_by": pl.String,
     "reason": pl.String,
+    "is_reopening": pl.Boolean,  # null in pins from before months could be reopened
 }
 
 # `tags` is JSON of the tags and cost categories the key has, `relevant` of the names of all that were looked for:
@@ -121,21 +140,36 @@ class Ledger:
 
     def pin(self, source: str, period: date, *, by: str, reason: str) -> None:
         """Pin a month as it is now: its lines and their attributions stay readable whatever is loaded later."""
+        self._append_pin(source, period, by, reason, is_reopening=False)
+
+    def reopen(self, source: str, period: date, *, by: str, reason: str) -> None:
+        """Take a month's pin out of force; what it stood on stays readable, because it was reported."""
+        self._append_pin(source, period, by, reason, is_reopening=True)
+
+    def _append_pin(self, source: str, period: date, by: str, reason: str, *, is_reopening: bool) -> None:
         pin = {
             **{_PINNED[table.name]: table.open().version() for table in self._versioned()},
             "pinned_at": datetime.now(UTC),
             "pinned_by": by,
             "reason": reason,
+            "is_reopening": is_reopening,
         }
         adds = self._pins.write(source, period, new_load_id(), [pl.LazyFrame([pin], schema=PINS)])
-        self._pins.commit(adds, mode="append", facts={"by": by, "reason": reason})
+        act = {"act": "reopen" if is_reopening else "pin", "source": source, "period": str(period)}
+        self._pins.commit(adds, mode="append", facts={**act, "by": by, "reason": reason})
 
     def pins(self) -> pl.DataFrame:
-        """Give every pin: source, billing period, the versions it stands on, who, when and why."""
+        """Give the pins in force, the latest of each month: source, billing period, versions, who, when and why."""
+        latest = self.acts().unique(["source", "billing_period"], keep="last", maintain_order=True)
+        return latest.filter(~pl.col("is_reopening"))
+
+    def acts(self) -> pl.DataFrame:
+        """Give every pin and every reopening, oldest first."""
         files = [path for partition in self._pins.partitions().values() for path in partition.files]
         if not files:
             return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **PINS})
-        return self._pins.scan(files).sort("pinned_at").collect()
+        acts = self._pins.scan(files).sort("pinned_at").collect()
+        return acts.with_columns(pl.col("is_reopening").fill_null(value=False))
 
     @property
     def _pins(self) -> Table:
@@ -151,7 +185,7 @@ class Ledger:
         Give what was removed. Call it with the lock held: the files of a load that has not committed yet count as
         crashed.
         """
-        pins = self.pins()
+        pins = self.acts()  # of reopened months too: people have read their reports
         removed = []
         for table in self._versioned():
             delta = table.open()

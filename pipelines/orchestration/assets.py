@@ -20,6 +20,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
+from pipelines.warehouse.governance import refresh_governance
 from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
@@ -174,7 +175,9 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
         progress.on_step("building marts")
         with locked(settings, progress.on_step), warehouse(settings) as connection:
             ledger = Ledger.of(settings)
-            refresh_reference(connection, ledger, settings, tagging_of(settings).rulebook)
+            tagging = tagging_of(settings)
+            refresh_reference(connection, ledger, settings, tagging.rulebook)
+            refresh_governance(connection, ledger, settings, tagging)
             show_lines(connection, ledger)
             for model in sql_models():
                 build(connection, model)
@@ -207,6 +210,26 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     return reports
 
 
+def review_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
+    """Make the asset that writes the review packs of the months that changed."""
+
+    @dg.asset(
+        key=["reports", "review_pack"],
+        deps=[["reports", "reports_duckdb"]],
+        group_name="reports",
+        kinds={"html", "excel"},
+        description="Review packs of the newest months: page, workbook, data, FOCUS. A pack that still stands is left.",
+    )
+    def review_packs() -> dg.MaterializeResult[Any]:
+        from pipelines.reports.review import refresh_reviews
+
+        with locked(settings, progress.on_step):
+            written = list(refresh_reviews(settings, progress.on_step))
+        return dg.MaterializeResult(metadata={"written": [str(path) for path in written]})
+
+    return review_packs
+
+
 def _is_asset(table: str) -> bool:
     return table in _FACTS or table.startswith(("staging.", "intermediate.", "marts."))
 
@@ -222,7 +245,13 @@ def all_assets(settings: Settings, progress: Progress | None = None) -> list[dg.
         # A range of months in one run is beta in Dagster 1.13; our tests stand for it, nobody need be told each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         sources = [source_asset(settings, source.name, source.type, progress) for source in settings.sources]
-    return [*sources, facts_asset(settings, progress), sql_asset(settings, progress), report_asset(settings, progress)]
+    return [
+        *sources,
+        facts_asset(settings, progress),
+        sql_asset(settings, progress),
+        report_asset(settings, progress),
+        review_asset(settings, progress),
+    ]
 
 
 def run_in_process(settings: Settings, months: list[date], progress: Progress) -> bool:

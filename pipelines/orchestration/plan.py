@@ -17,6 +17,7 @@ import dbt_like_sql
 from models.claims import load_claims
 from models.errors import ApportionError
 from models.rulebook import Rulebook
+from pipelines.governance_settings import Governance
 from pipelines.ledger.delta import Partition
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.facts import Tagging, digest
@@ -111,6 +112,8 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
             [str(invoice) for invoice in read_invoices(settings.invoices)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
             [settings.currency, tagging.digest, TABLES],
+            settings.model_dump_json(include=set(Governance.model_fields)),
+            [str(act) for act in ledger.acts().iter_rows()],
         ]
     )
 

@@ -6,26 +6,17 @@ hover text is written from the exact amount.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, cast
-from xml.etree import ElementTree as ET
+from typing import Any, Final
 
 import altair as alt
-import vl_convert
 
-from pipelines.reports import palette
+from pipelines.reports import canvas, palette
+from pipelines.reports.canvas import Rows
 from pipelines.reports.wording import clipped, full, percent, short, signed, whole, words
 
-Rows: TypeAlias = Sequence[Mapping[str, Any]]
-
-_FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
-_WIDTH: Final = 520
-_LABELS: Final = 150  # pixels left of the bars, the same on every chart, so that charts line up on the page
 _LONG: Final = 24  # characters of a name beside a bar
-_SVG: Final = "http://www.w3.org/2000/svg"
-_NARROW: Final = 0.045  # a part below this share of the longest bar has no room for a label
 _NO_TEAM: Final = "no team named"
 
 
@@ -50,32 +41,32 @@ def verdict(rows: Rows) -> str:
         "low:Q",
         title="inference, share of AI compute cost",
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr="format(datum.value * 100, 'd') + ' %'"),
+        axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr="format(datum.value * 100, 'd') + '\u202f%'"),
     )
-    y = _names("month", [entry["month"] for entry in data])
-    band = _layer([claimed]).mark_rect(color=palette.BAND).encode(x=x, x2=alt.X2("high:Q"))
+    y = canvas.names("month", [entry["month"] for entry in data])
+    band = canvas.layer([claimed]).mark_rect(color=palette.BAND).encode(x=x, x2=alt.X2("high:Q"))
     label = (
-        _layer([{**claimed, "text": claimed_text}])
+        canvas.layer([{**claimed, "text": claimed_text}])
         .mark_text(align="right", baseline="bottom", dx=-4, color=palette.MUTED, y=-4)
         .encode(x=alt.X("high:Q"), text=alt.Text("text:N"))
     )
     bars = (
-        _layer(data)
+        canvas.layer(data)
         .mark_bar(height=10, color=palette.WORKLOADS["inference"], cornerRadius=5)
         .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=y, description=alt.Description("note:N"))
     )
     ends = [
-        _layer(data)
+        canvas.layer(data)
         .mark_text(align=align, dx=shift, color=palette.INK, fontSize=11)
         .encode(x=alt.X(f"{end}:Q"), y=y, text=alt.Text(f"{text}:N"))
         for end, text, align, shift in (("low", "from", "right", -5), ("high", "to", "left", 5))
     ]
     points = (
-        _layer([entry for entry in data if entry["point"] is not None])
+        canvas.layer([entry for entry in data if entry["point"] is not None])
         .mark_point(shape="circle", filled=True, fill=palette.PAPER, stroke=palette.INK, strokeWidth=2, size=75)
         .encode(x=alt.X("point:Q"), y=y, description=alt.Description("note:N"))
     )
-    return _render(alt.layer(band, label, bars, *ends, points), height=34 * len(data))
+    return canvas.render(alt.layer(band, label, bars, *ends, points), height=34 * len(data))
 
 
 def _interval_note(row: Mapping[str, Any]) -> str:
@@ -91,76 +82,18 @@ def split_by_month(rows: Rows, currency: str) -> str:
     months = sorted({row["usage_period"] for row in rows})
     data = [
         {**part, "bar": f"{part['bar']:%b %Y}"}
-        for part in _parts(rows, bar="usage_period", currency=currency)
+        for part in canvas.parts(rows, bar="usage_period", currency=currency)
         if part["workload"] in palette.AI_WORKLOADS
     ]
-    return _stacked(data, [f"{month:%b %Y}" for month in months], currency)
+    return canvas.stacked(data, [f"{month:%b %Y}" for month in months], currency)
 
 
 def teams(rows: Rows, currency: str, most: int = 10) -> str:
     """Stack each team's AI cost by workload, the largest team first."""
     named = [{**row, "team": _NO_TEAM if row["team"] is None else clipped(row["team"], _LONG)} for row in rows]
     order = list(dict.fromkeys(row["team"] for row in named))[:most]
-    data = [part for part in _parts(named, bar="team", currency=currency) if part["bar"] in order]
-    return _stacked(data, order, currency)
-
-
-def _parts(rows: Rows, *, bar: str, currency: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "bar": row[bar],
-            "workload": row["workload"],
-            "amount": row["effective_cost"],
-            "length": max(float(row["effective_cost"]), 0.0),
-            "note": f"{row[bar]:%B %Y}" if bar == "usage_period" else row[bar],
-            "exact": full(row["effective_cost"], currency),
-        }
-        for row in rows
-    ]
-
-
-def _stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str) -> str:
-    """Draw stacked bars, each part labelled where there is room, each bar with its total at its end."""
-    rank = {workload: position for position, workload in enumerate(palette.WORKLOADS)}
-    parts.sort(key=lambda part: (order.index(part["bar"]), rank.get(part["workload"], len(rank))))
-    totals: defaultdict[str, Decimal] = defaultdict(Decimal)
-    reached: defaultdict[str, float] = defaultdict(float)
-    for part in parts:
-        totals[part["bar"]] += part["amount"]
-        part["start"], reached[part["bar"]] = reached[part["bar"]], reached[part["bar"]] + part["length"]
-        part["end"] = reached[part["bar"]]
-        part["middle"] = (part["start"] + part["end"]) / 2
-    longest = max(reached.values(), default=0.0)
-    for part in parts:
-        part["ink"] = palette.on(palette.WORKLOADS.get(part["workload"], palette.PLAIN))
-        part["note"] = f"{part['note']}, {words(part['workload'])}: {part['exact']}"
-        part["label"] = short(part["amount"], currency) if part["length"] > 2 * _NARROW * longest else ""
-    present = [workload for workload in palette.WORKLOADS if any(part["workload"] == workload for part in parts)]
-    colour = alt.Color(
-        "workload:N",
-        title=None,
-        scale=alt.Scale(domain=present, range=[palette.WORKLOADS[workload] for workload in present]),
-        legend=alt.Legend(orient="top", columns=6, symbolType="square", labelExpr=_label_words(present)),
-    )
-    y = _names("bar", order)
-    x = alt.X("start:Q", title=None, axis=None, scale=alt.Scale(domain=[0, longest * 1.14 or 1]))
-    bars = (
-        _layer(parts)
-        .mark_bar(height=22, stroke=palette.PAPER, strokeWidth=1)
-        .encode(x=x, x2=alt.X2("end:Q"), y=y, color=colour, description=alt.Description("note:N"))
-    )
-    inside = (
-        _layer(parts)
-        .mark_text(fontSize=10)
-        .encode(x=alt.X("middle:Q"), y=y, text=alt.Text("label:N"), color=alt.Color("ink:N", scale=None))
-    )
-    ends = [{"bar": bar, "end": reached[bar], "label": short(total, currency)} for bar, total in totals.items()]
-    total = (
-        _layer(ends)
-        .mark_text(align="left", dx=6, color=palette.INK, fontWeight="bold")
-        .encode(x=alt.X("end:Q"), y=y, text=alt.Text("label:N"))
-    )
-    return _render(alt.layer(bars, inside, total), height=34 * len(order))
+    data = [part for part in canvas.parts(named, bar="team", currency=currency) if part["bar"] in order]
+    return canvas.stacked(data, order, currency)
 
 
 def waterfall(steps: Rows, currency: str, total: str) -> str:
@@ -180,7 +113,7 @@ def waterfall(steps: Rows, currency: str, total: str) -> str:
         name, amount = words(row["idle_reason"]), row["effective_cost"]
         bars.append({"name": name, "amount": amount, "start": float(after), "end": float(left), "colour": colour})
         left = after
-    return _bars(
+    return canvas.bars(
         bars,
         lambda bar: f"{short(bar['amount'], currency)} · {percent(bar['amount'] / whole_cost) if whole_cost else ''}",
         currency,
@@ -206,7 +139,7 @@ def llm_models(rows: Rows, currency: str, most: int = 10) -> str:
         price = "no tokens counted" if bar["price"] is None else f"{full(bar['price'], currency)} per M tokens"
         return f"{short(bar['amount'], currency)} · {price}"
 
-    return _bars(bars, label, currency)
+    return canvas.bars(bars, label, currency)
 
 
 def changes(rows: Rows, currency: str) -> str:
@@ -227,7 +160,70 @@ def changes(rows: Rows, currency: str) -> str:
         share = "new" if bar["share"] is None else ("+" if bar["share"] > 0 else "") + percent(bar["share"])
         return f"{signed(bar['amount'], currency)}  ({share})"
 
-    return _bars(bars, label, currency)
+    return canvas.bars(bars, label, currency)
+
+
+_PARTS: Final = ("price", "volume", "mix", "new", "gone", "unexplained")
+
+
+def variance(rows: Rows, currency: str) -> str:
+    """Draw the way from last month's cost to this month's, part by part; only what changed is drawn to scale."""
+    reached = sum((row["last_month_cost"] for row in rows), Decimal(0))
+    bars: list[dict[str, Any]] = []
+    for part in _PARTS:
+        amount = sum((row[f"{part}_cost"] for row in rows), Decimal(0))
+        colour = palette.WASTE if amount > 0 else palette.GOOD
+        ends = {"start": float(reached), "end": float(reached + amount)}
+        bars.append({"name": part, "amount": amount, "colour": colour, **ends})
+        reached += amount
+    before, after = (sum((row[f"{month}_month_cost"] for row in rows), Decimal(0)) for month in ("last", "this"))
+    start = min(float(before), *(min(bar["start"], bar["end"]) for bar in bars))
+    for bar in bars:
+        bar["start"], bar["end"] = bar["start"] - start, bar["end"] - start
+    title = f"from {short(before, currency)} last month to {short(after, currency)}"
+    return canvas.bars(bars, lambda bar: signed(bar["amount"], currency), currency, title=title)
+
+
+def budgets(rows: Rows, currency: str, most: int = 12) -> str:
+    """Draw what each budget's month has cost in front of what it is foreseen to cost, and a mark where it ends."""
+    data: list[dict[str, Any]] = []
+    for position, row in enumerate(rows[:most]):
+        name, limit = clipped(row["budget_name"], _LONG), row["budget_cost"]
+        spent, foreseen = row["month_to_date_cost"], row["projected_cost"]
+        ahead = "" if foreseen is None else f" · {short(foreseen, currency)} foreseen"
+        data.append(
+            {
+                "bar": f"{position:03d}{name}",
+                "zero": 0.0,
+                "spent": max(float(spent), 0.0),
+                "foreseen": max(float(spent if foreseen is None else foreseen), 0.0),
+                "limit": float(limit),
+                "right": max(float(spent), float(foreseen or 0), float(limit)),
+                "colour": palette.WASTE
+                if "breach" in row["status"]
+                else palette.WORKLOADS.get(row["workload"], palette.PLAIN),
+                "label": f"{short(spent, currency)} of {short(limit, currency)}{ahead} · {words(row['status'])}",
+                "note": f"{name}: {full(spent, currency)} of {full(limit, currency)}",
+            }
+        )
+    y = canvas.names("bar", [bar["bar"] for bar in data], skip=3)
+    scale = alt.Scale(domain=[0, max(bar["right"] for bar in data) * 1.9])
+    x = alt.X("zero:Q", title=None, axis=None, scale=scale)
+    colour = alt.Color("colour:N", scale=None)
+    note = alt.Description("note:N")
+    ahead_of = (
+        canvas.layer(data).mark_bar(height=18, opacity=0.3).encode(x=x, x2=alt.X2("foreseen:Q"), y=y, color=colour)
+    )
+    so_far = (
+        canvas.layer(data).mark_bar(height=18).encode(x=x, x2=alt.X2("spent:Q"), y=y, color=colour, description=note)
+    )
+    end = canvas.layer(data).mark_tick(color=palette.INK, thickness=3, size=24).encode(x=alt.X("limit:Q"), y=y)
+    text = (
+        canvas.layer(data)
+        .mark_text(align="left", dx=8, color=palette.INK)
+        .encode(x=alt.X("right:Q"), y=y, text=alt.Text("label:N"))
+    )
+    return canvas.render(alt.layer(ahead_of, so_far, end, text), height=32 * len(data))
 
 
 def unattributed(rows: Rows, currency: str) -> str:
@@ -248,111 +244,4 @@ def unattributed(rows: Rows, currency: str) -> str:
         share = "" if bar["share"] is None else f" · {percent(bar['share'])} of it"
         return f"{short(bar['amount'], currency)}{share}"
 
-    return _bars(bars, label, currency)
-
-
-def _bars(bars: list[dict[str, Any]], label: Callable[[Mapping[str, Any]], str], currency: str) -> str:
-    """Draw one bar a row from `start` to `end`, its label right of it; rows may share a name."""
-    data = []
-    for position, bar in enumerate(bars):
-        data.append(
-            {
-                # Two bars may carry one name (a model that serves and evaluates): the position keeps them apart.
-                "bar": f"{position:03d}{bar['name']}",
-                "start": bar["start"],
-                "end": bar["end"],
-                "right": max(bar["start"], bar["end"]),
-                "colour": bar["colour"],
-                "label": label(bar),
-                "note": f"{bar['name']}: {full(bar['amount'], currency)}",
-            }
-        )
-    low = min([0.0, *(min(bar["start"], bar["end"]) for bar in data)])
-    high = max([0.0, *(bar["right"] for bar in data)])
-    room = (high - low or 1.0) * 0.55
-    y = _names("bar", [bar["bar"] for bar in data], skip=3)
-    x = alt.X("start:Q", title=None, axis=None, scale=alt.Scale(domain=[low, high + room]))
-    drawn = (
-        _layer(data)
-        .mark_bar(height=18, color=palette.PLAIN)
-        .encode(
-            x=x, x2=alt.X2("end:Q"), y=y, color=alt.Color("colour:N", scale=None), description=alt.Description("note:N")
-        )
-    )
-    text = (
-        _layer(data)
-        .mark_text(align="left", dx=6, color=palette.INK)
-        .encode(x=alt.X("right:Q"), y=y, text=alt.Text("label:N"))
-    )
-    zero = _layer([{"zero": 0}]).mark_rule(color=palette.MUTED).encode(x=alt.X("zero:Q", title=None, axis=None))
-    return _render(alt.layer(zero, drawn, text), height=28 * len(data))
-
-
-def _layer(data: Sequence[Mapping[str, Any]]) -> Any:
-    # Exact amounts are in the texts by now.
-    drawn = [{name: value for name, value in row.items() if not isinstance(value, Decimal)} for row in data]
-    return alt.Chart(alt.InlineData(values=drawn))
-
-
-def _names(field: str, order: Sequence[str], *, skip: int = 0) -> Any:
-    axis = alt.Axis(
-        ticks=False,
-        domain=False,
-        labelLimit=_LABELS,
-        labelPadding=8,
-        minExtent=_LABELS,
-        maxExtent=_LABELS,
-        labelExpr=f"slice(datum.label, {skip})",
-    )
-    return alt.Y(f"{field}:N", title=None, sort=list(order), axis=axis)
-
-
-def _label_words(present: Sequence[str]) -> str:
-    pairs = ", ".join(f"'{workload}': '{words(workload)}'" for workload in present)
-    return f"({{{pairs}}})[datum.label]"
-
-
-def _render(chart: Any, *, height: int) -> str:
-    """Turn a chart into SVG that may stand in a page beside others."""
-    spec = (
-        chart.properties(width=_WIDTH, height=max(height, 40))
-        .configure(font=_FONT, background=palette.PAPER, padding={"left": 4, "right": 4, "top": 4, "bottom": 4})
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=palette.INK,
-            titleColor=palette.MUTED,
-            labelFontSize=12,
-            titleFontSize=11,
-            titleFontWeight="normal",
-            gridColor=palette.GRID,
-            domainColor=palette.GRID,
-            tickColor=palette.GRID,
-        )
-        .configure_legend(labelColor=palette.INK, labelFontSize=12, symbolSize=120, columnPadding=14, offset=10)
-        .configure_text(fontSize=12)
-        .to_dict(validate=False)
-    )
-    return _still(vl_convert.vegalite_to_svg(cast("dict[str, Any]", spec)))
-
-
-def _still(svg: str) -> str:
-    """Keep a picture and its hover texts: a page names the whole, and readers get the table behind it.
-
-    Vega writes what a mark says as `aria-label`; a `<title>` shows it on hover without a script, exact to the cent.
-    """
-    ET.register_namespace("", _SVG)
-    root = ET.fromstring(svg)  # noqa: S314 - vl-convert's own output
-    for element in root.iter():
-        said = element.attrib.pop("aria-label", "")
-        marked = "mark" in element.attrib.pop("aria-roledescription", "") or element.get("role") != "graphics-symbol"
-        for name in ("role", "aria-hidden", "pointer-events"):
-            element.attrib.pop(name, None)
-        if said and not marked:
-            title = ET.Element(f"{{{_SVG}}}title")
-            title.text = said
-            element.insert(0, title)
-    for name in ("width", "height", "class", "version"):
-        root.attrib.pop(name, None)
-    root.set("aria-hidden", "true")
-    root.set("focusable", "false")
-    return ET.tostring(root, encoding="unicode")
+    return canvas.bars(bars, label, currency)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.warehouse.database import builds
-from pipelines.warehouse.reader import NotFound, report
+from pipelines.warehouse.reader import NotFound, QueryError, report
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -70,19 +70,27 @@ QUESTIONS: Final = (
         "There is no month before this one in the ledger. Add the older bill to the source's location.",
     ),
     Question(
-        "cost_variance",
+        "variance",
         "Why it changed: price, volume, mix",
         ("cost_variance",),
-        "Needs two months of bills that state quantities.",
+        "There is no month before this one in the ledger. Add the older bill to the source's location.",
+    ),
+    Question(
+        "anomalies", "Odd days", ("cost_anomalies",), "No day of this month was far from what its weekday let expect."
     ),
     Question(
         "restatements",
         "What changed in months already reported",
         ("restatements",),
-        "Nothing was restated since it was reported, or no month has been closed yet: `apportion close`.",
+        "Nothing changed in a closed month since it was reported, or none has been closed: `apportion close`.",
     ),
-    Question("budget_status", "Budgets", ("budget_status",), "Write `budgets` in the configuration."),
-    Question("cost_forecast", "Forecast", ("cost_forecast",), "Needs enough days of use to project; load more months."),
+    Question("budgets", "Budgets", ("budget_status",), "Write `budgets` in the configuration."),
+    Question(
+        "forecast",
+        "Forecast",
+        ("cost_forecast",),
+        "The newest month and the next are foreseen once four weeks of use are loaded; months before them are not.",
+    ),
     Question(
         "unattributed",
         "The five rules that would say most",
@@ -195,9 +203,16 @@ def _answer(
     if absent:
         return Table(question, "", "", (), (), absent)
     note, sql = _query(question, period, marts)
-    answer = connection.sql(sql)
+    try:
+        answer = connection.sql(sql)
+        found = answer.fetchall()
+    except QueryError as error:
+        why = str(error).splitlines()[0]
+        raise NotFound(
+            f"The published report was made by another version ({why}). Run `apportion run` first."
+        ) from None
     columns = tuple(answer.columns)
-    rows = tuple(dict(zip(columns, row, strict=True)) for row in answer.fetchall())
+    rows = tuple(dict(zip(columns, row, strict=True)) for row in found)
     return Table(question, note, sql, columns, rows)
 
 

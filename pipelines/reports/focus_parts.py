@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from models.allocation import OWNER
 from models.facts import COST_COLUMNS
+from models.machines import OWNER
 from models.money import MONEY, from_units, largest_remainder, to_units
 
 if TYPE_CHECKING:

@@ -121,7 +121,8 @@ def rows(charges: pl.LazyFrame, version: str) -> pl.LazyFrame:
     """Give FOCUS rows of a version, its columns in alphabetical order and ours after them.
 
     Args:
-        charges: ledger columns, those of `TAGGED`, `part` and `method` (null where a line is whole); split-cost rows left out, for they repeat other rows' money.
+        charges: ledger columns, those of `TAGGED`, `part` and `method` (null where a line is whole); split-cost rows
+            left out, for they repeat other rows' money.
         version: one of `models.focus.VERSIONS`.
     """
     bought = (pl.col("charge_category") == "Purchase") & pl.col("commitment_discount_id").is_not_null()

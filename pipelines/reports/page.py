@@ -17,6 +17,9 @@ from pipelines.reports.figures import Pack, Table
 from pipelines.reports.wording import clipped, full, month, percent, plain, words
 
 _CELL: Final = 240  # characters of a text the page shows; the workbook and review.json have it whole
+_TOLD_BEFORE: Final = ("suggested_rule", "reading")  # long texts that stand on the page in full
+_SMALL: Final = ("cost_per_million_tokens", "difference", "quantisation_residual")  # 0.00 would hide them
+_VOCABULARY: Final = frozenset({"workload", "idle_reason", "series_name", "series_kind", "status", "verdict"})
 _RATIOS: Final = ("share_of", "_share", "measured", "measured_low", "measured_high", "claimed_low", "claimed_high")
 _SHARES: Final = (None, "share", "ratio")  # units of a claim that are percentages
 
@@ -26,8 +29,8 @@ _SECTIONS: Final = {
     "idle": ("Accelerators: busy, idle, unmeasured", ("gpu_idle_waterfall", "idle")),
     "llm_models": ("Language models", ("llm_models",)),
     "teams": ("Teams", ("teams",)),
-    "changes": ("What changed", ("changes", "cost_variance", "restatements")),
-    "budgets": ("Budgets and forecast", ("budget_status", "cost_forecast")),
+    "changes": ("What changed", ("changes", "variance", "anomalies", "restatements")),
+    "budgets": ("Budgets and forecast", ("budgets", "forecast")),
     "unattributed": ("Unattributed money, and the rules that would place it", ("unattributed",)),
     "claims": ("Every claim", ("claims",)),
     "reconciliation": ("Reconciliation and freshness", ("reconciliation", "invoice_reconciliation", "freshness")),
@@ -55,6 +58,34 @@ _ON_THE_PAGE: Final = {
         "billed_cost",
         "difference",
         "is_reconciled",
+    ),
+    "budgets": (
+        "budget_name",
+        "budget_cost",
+        "month_to_date_cost",
+        "used_share",
+        "projected_cost",
+        "breach_date",
+        "status",
+    ),
+    "forecast": (
+        "series_name",
+        "usage_period",
+        "reported_cost",
+        "forecast_cost",
+        "forecast_low_cost",
+        "forecast_high_cost",
+        "forecast_error_share",
+    ),
+    "anomalies": ("usage_date", "series_name", "actual_cost", "expected_cost", "driver_usage_type"),
+    "restatements": (
+        "billing_period",
+        "source",
+        "workload",
+        "reported_cost",
+        "provider_change_cost",
+        "retag_change_cost",
+        "current_cost",
     ),
     "freshness": ("source", "first_month", "last_month", "last_day_of_use", "loaded_at"),
 }
@@ -112,10 +143,13 @@ def render(pack: Pack) -> str:
             name: (heading, [figures[question] for question in questions if wanted(question)])
             for name, (heading, questions) in _SECTIONS.items()
         },
-        appendix=list(figures.values()),
+        appendix=[
+            (figure, tuple(name for name in figure.table.columns if name not in _TOLD_BEFORE))
+            for figure in figures.values()
+        ],
         cell=lambda column, row: _cell(column, row, pack.currency),
         numeric=lambda column, table: (
-            any(isinstance(row[column], int | Decimal) for row in table.rows)
+            any(isinstance(row[column], int | float | Decimal) for row in table.rows)
             and not any(isinstance(row[column], bool) for row in table.rows)
         ),
         dates=lambda table: [name for name in table.columns if any(isinstance(row[name], date) for row in table.rows)],
@@ -137,6 +171,10 @@ def _pictures(pack: Pack) -> dict[str, Callable[[], str]]:
         "changes": lambda: charts.changes([row for row in rows["changes"] if row["dimension"] == "workload"], currency),
         "unattributed": lambda: charts.unattributed(rows["unattributed"], currency),
     }
+    if rows["variance"]:
+        pictures["variance"] = lambda: charts.variance(rows["variance"], currency)
+    if rows["budgets"]:
+        pictures["budgets"] = lambda: charts.budgets(rows["budgets"], currency)
     if any(row["measured_low"] is not None for row in rows["verdict"]):
         pictures["verdict"] = lambda: charts.verdict(rows["verdict"])
     steps = list(_waterfall_steps(pack.tables["gpu_idle_waterfall"]))
@@ -171,19 +209,20 @@ def _cell(column: str, row: Any, currency: str) -> Markup | str:
     """Write one value of a table: money to the cent with all its digits underneath, text clipped."""
     value = row[column]
     match value:
+        case float():
+            return percent(value)
         case Decimal() if any(column.startswith(part) or column.endswith(part) for part in _RATIOS) and (
             not column.endswith("_cost")
         ):
             return percent(value) if row.get("unit") in _SHARES else plain(value)
         case Decimal():
-            # A price or a small difference must not be shown as 0.00.
-            small = 0 < abs(value) < Decimal("0.01")
+            small = column in _SMALL and 0 < abs(value) < Decimal("0.01")
             text = f"{value.normalize():f}" if small else full(value)
             return Markup('<data value="{}" title="{}">{}</data>').format(f"{value:f}", f"{value:f} {currency}", text)
         case str() if column == "suggested_rule":
             return Markup("<pre>{}</pre>").format("\n".join(clipped(line, _CELL) for line in value.split("\n")))
         case str():
-            return clipped(words(value) if column in {"workload", "idle_reason"} else value, _CELL)
+            return clipped(words(value) if column in _VOCABULARY else value, _CELL)
         case _:
             return plain(value)
 
@@ -196,6 +235,8 @@ _ALTERNATIVES: Final = {
     "llm_models": "One bar a language model in the colour of its workload, with its price per million tokens.",
     "teams": "One bar a team, divided by workload.",
     "changes": "One bar a workload, to the right where cost grew and to the left where it shrank.",
+    "variance": "A waterfall from what last month cost, part by part, to what this month cost.",
+    "budgets": "One bar a budget: what the month has cost, what it is foreseen to cost, and where the budget ends.",
     "unattributed": "One bar for each of the keys that cost most and have no purpose.",
 }
 _WORKLOADS: Final = {

@@ -69,8 +69,9 @@ def write_review(
     return [*written, _whole(folder / "review.json", lambda path: path.write_bytes(answer.encode()))]
 
 
-def refresh_reviews(settings: Settings) -> Iterator[Path]:
+def refresh_reviews(settings: Settings, on_step: Callable[[str], None]) -> Iterator[Path]:
     """Write the packs of the newest months and of every month that has one, where they no longer stand."""
+    on_step("writing review packs")
     home = settings.home / FOLDER
     known = months(settings)
     newest = set(known[-settings.review_packs :] if settings.review_packs else [])

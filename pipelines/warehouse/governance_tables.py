@@ -43,10 +43,10 @@ GOVERNANCE_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
         },
     ),
     "reference.expected": (
-        "What every month must have, as configured. One row per kind and name.",
+        "What every month must have, as configured. One row per kind and entity.",
         {
-            "kind": ("varchar", "source, payer, account or provider."),
-            "name": ("varchar", "Its name or number."),
+            "kind": ("varchar", "payer, account or provider."),
+            "entity": ("varchar", "Its name or number."),
         },
     ),
     "reference.closings": (
@@ -160,6 +160,15 @@ GOVERNANCE_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "provider_change_cost": (_MONEY, "What another bill changed, under the tags of then."),
             "retag_change_cost": (_MONEY, "What other tags changed, on the bill of now."),
             "current_cost": (_MONEY, "effective_cost now."),
+        },
+    ),
+    "computed.closed_months": (
+        "Months that were closed, and what they were last compared with. One row per source and billing period.",
+        {
+            "source": ("varchar", "Name of the source in the configuration."),
+            "billing_period": ("date", "First day of the invoice month."),
+            "closed_at": ("timestamp", "Last closing, UTC."),
+            "compared": ("varchar", "Load ids of lines and attributions, then and now."),
         },
     ),
 }

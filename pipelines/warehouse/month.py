@@ -104,7 +104,7 @@ class MonthBuilder:
         month = partition.source, partition.billing_period
         build = Build(partition.load_id, attributions_id, facts.spelt)
         hours = facts.gpu_hours if facts.gpu_hours is not None else _stored(self.connection, "gpu_hours", month)
-        replace_month(self.connection, month, _frames(facts, hours), build)
+        replace_month(self.connection, month, frames_of(facts, hours), build)
 
     def _tagged(self, partition: Partition) -> MonthFacts:
         """Tag and aggregate a month from its lines."""
@@ -161,7 +161,8 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, month: tuple[str,
     return found
 
 
-def _frames(facts: MonthFacts, hours: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def frames_of(facts: MonthFacts, hours: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Give the rows of each table of a month, rows with several owners divided."""
     beside = ["key_id", "usage_date", "region_id", "resource_id", "commitment_discount_id", *COST_COLUMNS]
     attributed = facts.daily.select("daily_id", *beside).join(facts.attributions, on="key_id", how="inner")
     machines = reunite(attributed, hours.join(facts.attributions, on="key_id", how="inner"))

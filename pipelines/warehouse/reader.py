@@ -32,6 +32,10 @@ _LOCKED: Final = {
 }
 
 
+QueryError: Final = duckdb.Error
+"""What a question that the report cannot answer raises; rooms that do not know DuckDB catch it by this name."""
+
+
 class NotFound(ApportionError):  # noqa: N818 - reads as the answer it is
     """What was asked for is not there; says what is."""
 

@@ -39,6 +39,10 @@ def refresh_reference(
     loads = ledger.current_loads().with_columns(pl.col("loaded_at").dt.replace_time_zone(None))
     bills = pl.col("fact") == Fact.CHARGES.value
     replace_table(connection, "ledger.loads", loads.filter(bills).select(*TABLES["ledger.loads"][1]))
+    told = loads.select("source", "billing_period", "identities").explode("identities", empty_as_null=False)
+    told = told.filter(pl.col("identities").is_not_null()).unnest("identities")
+    told = told.rename({"left": "left_side", "right": "right_side", "lines": "line_count"})  # words of SQL
+    replace_table(connection, "ledger.load_identities", told.select(*TABLES["ledger.load_identities"][1]))
     replace_table(connection, "ledger.usage_loads", loads.filter(~bills).select(*TABLES["ledger.usage_loads"][1]))
     _replace(
         connection,

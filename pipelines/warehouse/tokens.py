@@ -14,8 +14,9 @@ import polars as pl
 
 from models.money import MONEY
 from models.rate_card import RateCard
-from models.token_allocation import covered, divide_charges, estimate
+from models.token_allocation import divide_charges
 from models.token_authority import choose_authority
+from models.token_estimates import covered, estimate
 from models.token_pricing import COSTS, price, to_money
 from models.token_sizes import TOKENS, sum_requests
 
@@ -26,6 +27,7 @@ DAILY_KEYS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "reported_by": pl.String,
     "llm_model_id": pl.String,
     "llm_model": pl.String,
+    "llm_model_is_known": pl.Boolean,
     "project_id": pl.String,
     "workspace_id": pl.String,
     "sub_account_id": pl.String,
@@ -90,7 +92,15 @@ def usage_daily(usage: pl.LazyFrame, card: RateCard, *, by_user: bool = False) -
         `DAILY` rows and the distinct prices. A cost is null unless the row is priced.
     """
     present = usage.collect_schema().names()
-    derived = ("usage_date", "llm_model", "price_status", "price_reason", "price_source", "price_precision")
+    derived = (
+        "usage_date",
+        "llm_model",
+        "llm_model_is_known",
+        "price_status",
+        "price_reason",
+        "price_source",
+        "price_precision",
+    )
     kept = [name for name in DAILY_KEYS if name in present and name not in derived and (by_user or name != "user_id")]
     if "response_cache_hit" not in present:
         usage = usage.with_columns(pl.lit(None, pl.Boolean).alias("response_cache_hit"))

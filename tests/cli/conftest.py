@@ -52,7 +52,7 @@ class Desk:
             patch.object(sys, "argv", line),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(said),
-            patch.dict(os.environ, {"COLUMNS": "80"}),
+            patch.dict(os.environ, {"COLUMNS": "80", "APPORTION_REVIEW_PACKS": "0"}),
         ):
             try:
                 main()

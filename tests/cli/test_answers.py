@@ -89,7 +89,11 @@ def test_a_month_without_bills_says_so(desk: Desk) -> None:
 
 
 def test_the_split_is_the_ledger_to_the_last_digit(desk: Desk) -> None:
-    (ledger,) = desk.type("query", "--json", "select sum(billed_cost_loaded) as billed from marts.reconciliation").json
+    # Loads are in the currency of each bill, answers in that of the report.
+    loaded = "(select sum(billed_cost_loaded) from marts.reconciliation) as loaded"
+    both = "sum(native_billed_cost) as native, sum(billed_cost) as billed"
+    (ledger,) = desk.type("query", "--json", f"select {loaded}, {both} from ledger.charges_daily").json
+    assert Decimal(ledger["native"]) == Decimal(ledger["loaded"]) != Decimal(ledger["billed"])
     assert total(desk.type("split", "--json").json, "billed_cost") == Decimal(ledger["billed"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -13,11 +14,12 @@ import polars as pl
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from connectors.source import Landed, Source, SourceVersion, Totals
+from connectors.source import Landed, Source, SourceFile, SourceVersion, Totals
 from models.facts import COST_COLUMNS, FACTS, Fact, schema
 
 KEY = "sk-admin-canary-5f1c9a"
 DAY = timedelta(days=1)
+JOBS_A_PAGE = 2
 Said = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ class FakeProvider:
         results: path and day → what that day's bucket holds.
         jobs: what a list of objects holds.
         faults: answers given instead, first come, first served; None lets a request through.
-        page_size: buckets or objects a page.
+        page_size: buckets a page.
         groupings: the only columns it groups by, where it is choosy.
         asked: path and query of every request that came.
         on_request: called before each answer.
@@ -65,8 +67,8 @@ class FakeProvider:
     def _list(self, query: Mapping[str, list[str]]) -> Said:
         ids = [job["id"] for job in self.jobs]
         start = ids.index(query["after"][0]) + 1 if "after" in query else 0
-        data = list(self.jobs)[start : start + self.page_size]
-        return {"object": "list", "data": data, "has_more": start + self.page_size < len(ids)}
+        data = list(self.jobs)[start : start + JOBS_A_PAGE]
+        return {"object": "list", "data": data, "has_more": start + JOBS_A_PAGE < len(ids)}
 
     def _buckets(self, path: str, query: Mapping[str, list[str]]) -> Said:
         first, end = span(query)
@@ -108,21 +110,8 @@ def problem(status: int, message: str, **headers: str) -> Response:
 
 def serving(server: HTTPServer, provider: FakeProvider) -> str:
     """Answer everything; give the address."""
-    server.expect_request(Everything()).respond_with_handler(provider.answer)
+    server.expect_request(re.compile("/.*")).respond_with_handler(provider.answer)
     return server.url_for("").rstrip("/")
-
-
-class Everything:
-    """The path that every path equals."""
-
-    def match(self, _path: str) -> bool:
-        return True
-
-    def __eq__(self, _other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
 
 
 def read(source: Source, version: SourceVersion) -> tuple[dict[Fact, pl.DataFrame], Totals]:
@@ -149,15 +138,12 @@ def collected(source: Source, landed: Landed) -> tuple[dict[Fact, pl.DataFrame],
     return frames, totals
 
 
-def landed_pages(source: Source, folder: Path, pages: Mapping[str, Any], month: date) -> Landed:
+def landed_pages(folder: Path, pages: Mapping[str, Any], month: date) -> Landed:
     """Land bodies as they are, without asking for them."""
-    from connectors.source import SourceFile
-
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, body in pages.items():
         paths.append(folder / f"{name}-00001.json")
         paths[-1].write_text(body if isinstance(body, str) else json.dumps(body))
     files = [SourceFile(f"{month:%Y-%m}/{path.name}") for path in paths]
-    assert source.name
     return Landed(SourceVersion(month, "fingerprint", files, is_final=False), paths)

@@ -83,6 +83,19 @@ def row(**columns: Any) -> Row:
     return {**USAGE, **columns}
 
 
+def line(**columns: Any) -> Row:
+    """Make a row whose labels may be said as a mapping."""
+    labels = columns.get("labels")
+    if isinstance(labels, Mapping):
+        columns["labels"] = [{"key": key, "value": value} for key, value in labels.items()]
+    return row(**columns)
+
+
+def write_lines(path: Path, *lines: Row) -> Path:
+    """Write rows; a column that the first lacks is left out of the file."""
+    return write(path, lines, drop=[name for name in USAGE if name not in lines[0]])
+
+
 def credit(amount: Any, kind: str) -> Row:
     """Make a credit."""
     return {"name": kind.lower(), "amount": amount, "type": kind}
@@ -94,7 +107,7 @@ def pairs(**labels: str) -> list[Row]:
 
 
 def write(path: Path, rows: Sequence[Row], drop: Sequence[str] = ()) -> Path:
-    """Write rows in the format that the name says; columns in `drop` are left out of the file."""
+    """Write rows in the format that the name says; columns in `drop` are left out of the file, unknown ones kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = [{name: value for name, value in one.items() if name not in drop} for one in rows]
     plain = path.name.removesuffix(".gz")
@@ -108,7 +121,8 @@ def write(path: Path, rows: Sequence[Row], drop: Sequence[str] = ()) -> Path:
 
 def table(rows: Sequence[Row], drop: Sequence[str] = ()) -> pa.Table:
     """Give rows their types."""
-    schema = pa.schema([field for field in SCHEMA if field.name not in drop])
+    unknown = {name: pa.string() for one in rows for name in one if name not in SCHEMA.names}
+    schema = pa.schema([*(field for field in SCHEMA if field.name not in drop), *unknown.items()])
     return pa.Table.from_pylist([_typed({**USAGE, **one}) for one in rows], schema)
 
 

@@ -215,6 +215,21 @@ def test_a_version_can_be_fetched_by_another_process(tmp_path: Path, source: Sou
     assert other.totals(other.fetch(version)).lines == 1
 
 
+def test_a_reader_that_says_more_reads_unchanged_bytes_again(tmp_path: Path, source: Source) -> None:
+    data_export(tmp_path, [line()])
+
+    class Later(AwsCur):
+        READER = 2
+
+    def by(reader: type[AwsCur]) -> AwsCur:
+        return reader("aws", AwsCur.Options(location=str(tmp_path)), tmp_path / "landing", lambda _: None)
+
+    (old,), (new,) = by(AwsCur).versions(), by(Later).versions()
+    assert by(Later).versions() == [new]
+    assert old == source(tmp_path).versions()[0] != new
+    assert by(Later).totals(by(Later).fetch(new)).lines == 1
+
+
 def test_an_empty_or_absent_location_says_so(tmp_path: Path, source: Source) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="there are no bills here"):

@@ -1,16 +1,15 @@
 """S3 over HTTP: a moto server on this machine."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
-from botocore.httpsession import URLLib3Session
 from botocore.response import StreamingBody
+from pytest_httpserver import HTTPServer
 
 from connectors.aws_cur import AwsCur
 from models.errors import BadInput, BadSettings, Refused
@@ -221,28 +220,24 @@ def test_a_bucket_that_is_not_there_says_so(bucket: Any, s3: Callable[..., AwsCu
     ],
 )
 def test_an_answer_of_s3_is_explained_without_credentials(
-    bucket: Any, s3: Callable[..., AwsCur], monkeypatch: pytest.MonkeyPatch, status: int, problem: str
+    bucket: Any,
+    source: Callable[..., AwsCur],
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    problem: str,
 ) -> None:
-    code = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}[status]
-
-    class Body:
-        def stream(self) -> Iterator[bytes]:
-            yield f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-
-    asked = []
-
-    def answer(_: URLLib3Session, request: Any) -> AWSResponse:
-        asked.append(request.method)
-        return AWSResponse(request.url, status, HTTPHeaders(), Body())
-
     assert bucket.name == "acme-billing"
+    code = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}[status]
+    answer = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    httpserver.expect_request(re.compile(".*")).respond_with_data(answer, status, content_type="application/xml")
     with monkeypatch.context() as patched:
-        patched.setattr(URLLib3Session, "send", answer)
         patched.setattr("time.sleep", lambda _: None)
         with pytest.raises(BadInput, match=problem) as error:
-            s3().versions()
+            source(WHERE, endpoint_url=httpserver.url_for("")).versions()
     assert "canary-secret" not in str(error.value)
-    assert len(asked) == (1 if status == 403 else 5)
+    # What may pass is asked for again, a bounded number of times.
+    assert len(httpserver.log) == (1 if status == 403 else 5)
 
 
 def test_a_profile_that_is_not_there_is_a_wrong_setting(bucket: Any, s3: Callable[..., AwsCur]) -> None:

@@ -1,4 +1,7 @@
-"""What every connector in the registry must do, shown on a small bill of each: add yours to `BILLS`."""
+"""What every connector that reads bills from files must do, shown on a small bill of each: add yours to `BILLS`.
+
+Connectors of usage keep a contract of their own, in `test_usage_contract.py`.
+"""
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +15,7 @@ import pytest
 from connectors.source import CONNECTORS, Landed, Source, Totals, connector
 from models.errors import ApportionError, BadInput
 from models.facts import CHARGES, Fact
-from tests.connectors import bills, focus_files
+from tests.connectors import bills, focus_files, gcp_rows
 
 CANARIES = {
     "AWS_ACCESS_KEY_ID": "canary-access-key",
@@ -72,15 +75,21 @@ BILLS: Mapping[str, Bill] = {
         cost="BilledCost",
         tags="Tags",
     ),
+    "gcp_billing": Bill(
+        line=gcp_rows.line,
+        write=gcp_rows.write_lines,
+        required="usage_start_time",
+        optional="cost_at_list",
+        cost="cost",
+        tags="labels",
+    ),
 }
 FORMATS = ("bill.csv", "bill.csv.gz", "bill.parquet")
 
 
-@pytest.fixture(params=sorted(CONNECTORS))
+@pytest.fixture(params=sorted(BILLS))
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
-    if name not in BILLS:
-        pytest.skip(f"{name} reads no files; its own tests keep the contract")
     return name
 
 
@@ -123,8 +132,10 @@ def text_of(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__
 
 
-def test_every_connector_that_reads_files_has_a_small_bill() -> None:
+def test_every_connector_that_reads_bills_from_files_has_a_small_one() -> None:
+    # What can be named by `location` and is no usage is a bill: connectors of usage take other facts from their files.
     assert set(BILLS) <= set(CONNECTORS)
+    assert {"aws_cur", "focus", "gcp_billing"} <= set(BILLS)
 
 
 def test_columns_are_those_declared_and_all_that_are_required(
@@ -201,8 +212,9 @@ def test_an_empty_file_is_named(tmp_path: Path, name: str, opened: Callable[...,
 
 
 def test_a_file_without_lines_is_refused(tmp_path: Path, kind: str, opened: Callable[..., Source]) -> None:
-    path = tmp_path / "bill.csv.gz"
-    path.write_bytes(gzip.compress((",".join(BILLS[kind].line()) + "\n").encode()))
+    bill, path = BILLS[kind], tmp_path / "bill.csv.gz"
+    header, *_ = bill.write(tmp_path / "one" / "bill.csv", bill.line()).read_bytes().splitlines(keepends=True)
+    path.write_bytes(gzip.compress(header))
     with pytest.raises(BadInput, match="has no lines"):
         read(opened(path))
 

@@ -30,6 +30,7 @@ def read(tmp_path: Path) -> Read:
         ({"cost": "1,5"}, "row 2, column cost: '1,5' is no amount"),
         ({"cost": "NaN"}, "row 2, column cost: 'NaN' is no amount"),
         ({"cost_at_list": "free"}, "row 2, column cost_at_list: 'free' is no amount"),
+        ({"currency_conversion_rate": "high"}, "row 2, column currency_conversion_rate: 'high' is no amount"),
         ({"usage": {"amount": "many"}}, "row 2, column usage.amount: 'many' is no amount"),
         ({"currency": ""}, "row 2, column currency: '' is blank"),
         ({"cost_type": None}, "row 2, column cost_type: None is blank"),

@@ -190,7 +190,7 @@ def test_another_currency_keeps_its_rate(tmp_path: Path, read: Read) -> None:
     rows = [row(), row(currency="EUR", currency_conversion_rate=0.92)]
     charges, _ = read(write(tmp_path / "a.parquet", rows))
     assert charges["billing_currency"].to_list() == ["USD", "EUR"]
-    assert charges["tags"].to_list() == [{}, {"system:currency_conversion_rate": "0.92"}]
+    assert charges["currency_conversion_rate"].to_list() == [None, Decimal("0.92")]
 
 
 def test_the_standard_export_is_read_and_said_to_name_no_resources(

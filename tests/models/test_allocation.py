@@ -6,7 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.allocation import OWNER, allocate
+from models.allocation import allocate
+from models.machines import OWNER
 from models.facts import COST_COLUMNS, Schema
 from models.money import MONEY
 

@@ -1,33 +1,17 @@
 """The reference's list of AWS usage types, as written and with everything changed that must not matter."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from itertools import cycle
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from models.attribution import attribute
-from models.dimensions import AiScope, Dimensions
-from models.rulebook import Rulebook
+from tests.models.reference_tables import MARKS, REFERENCE, attributed, rows, words
 
-CHECKOUT = Path(__file__).parents[2]
-REFERENCE = CHECKOUT.parent / "shared" / "reference" / "aws"
-WORDS = Path(__file__).with_name("usage_type_words.csv")
-BOOK = Rulebook.load()
 REGION = r"^(?:[A-Z]{3}\d|EU|US)-"
 
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs the reference beside the checkout"),
-]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+pytestmark = MARKS
 
 
 def _usage_types(written: str) -> Iterator[str]:
@@ -41,7 +25,7 @@ def _usage_types(written: str) -> Iterator[str]:
 
 
 def _keys() -> Iterator[tuple[dict[str, str], str]]:
-    for row in _rows(REFERENCE / "usage_types.csv"):
+    for row in rows(REFERENCE / "aws" / "usage_types.csv"):
         word, operation = row["suggested_category"], row["operation"].split("|")[0]
         key = {"operation": operation} if re.fullmatch(r"[\w-]+", operation) else {}
         if word.startswith("commitment"):
@@ -62,7 +46,7 @@ def _attributed(mutate: Callable[[dict[str, str]], dict[str, str]], tag: str | N
         ["service_code", "service_name", "operation", "line_item_type", "usage_type", "tag:workload"], pl.String
     )
     keys = pl.DataFrame([{**key, "tag:workload": tag} for key, _ in pairs], schema=columns)
-    out = attribute(keys, BOOK, Dimensions(), AiScope(), "aws")
+    out = attributed(keys, "aws")
     return out.with_columns(word=pl.Series([word for _, word in pairs]))
 
 
@@ -108,19 +92,19 @@ MUTATIONS = {
 @pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize("tag", [None, "training"])
 def test_every_usage_type_lands_where_the_reference_says(mutation: str, tag: str | None) -> None:
-    expected = {(row["word"], row["ai_service"]): row for row in _rows(WORDS)}
+    expected = {(row["word"], row["ai_service"]): row for row in words("usage_type_words.csv")}
     wrong = []
     for row in _attributed(MUTATIONS[mutation], tag).iter_rows(named=True):
         ai_service = "yes" if re.search("SageMaker|Bedrock", str(row["service_code"])) else "no"
-        words = expected.get((row["word"], "any")) or expected[row["word"], ai_service]
+        known = expected.get((row["word"], "any")) or expected[row["word"], ai_service]
         column = "tagged_training" if tag else "untagged_accelerator" if row["accelerator"] else "untagged"
-        if row["workload"] not in words[column].split("|"):
-            wrong.append((row["service_code"], row["usage_type"], row["workload"], words[column]))
+        if row["workload"] not in known[column].split("|"):
+            wrong.append((row["service_code"], row["usage_type"], row["workload"], known[column]))
     assert wrong == []
 
 
 def test_the_table_of_words_is_neither_short_nor_padded() -> None:
-    assert {row["word"] for row in _rows(WORDS)} == {word for _, word in _keys()}
+    assert {row["word"] for row in words("usage_type_words.csv")} == {word for _, word in _keys()}
 
 
 def test_lines_that_count_tokens_name_their_model() -> None:
@@ -133,7 +117,7 @@ def test_lines_that_count_tokens_name_their_model() -> None:
 
 
 def test_regions_of_the_reference_are_all_stripped_from_model_names() -> None:
-    codes = [row["usage_type_prefix"] for row in _rows(REFERENCE / "region_billing_codes.csv")]
+    codes = [row["usage_type_prefix"] for row in rows(REFERENCE / "aws" / "region_billing_codes.csv")]
     regions = [code for code in codes if code.isalnum()]
     keys = pl.DataFrame(
         [
@@ -141,5 +125,5 @@ def test_regions_of_the_reference_are_all_stripped_from_model_names() -> None:
             for region, model in zip(regions, cycle(["NovaPro", "GPT-OSS-20B"]), strict=False)
         ]
     )
-    named = attribute(keys, BOOK, Dimensions(), AiScope(), "aws")["llm_model"]
+    named = attributed(keys, "aws")["llm_model"]
     assert set(named) == {"nova-pro", "gpt-oss-20b"}

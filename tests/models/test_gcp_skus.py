@@ -1,33 +1,22 @@
 """The reference's list of Google Cloud SKUs, as written and with everything changed that must not matter."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from models.attribution import attribute
-from models.dimensions import AiScope, Dimensions, tag_column
-from models.rulebook import Rulebook
+from models.dimensions import tag_column
+from tests.models.reference_tables import MARKS, REFERENCE, attributed, rows, words
 
-CHECKOUT = Path(__file__).parents[2]
-REFERENCE = CHECKOUT.parent / "shared" / "reference" / "gcp"
-WORDS = Path(__file__).with_name("gcp_sku_words.csv")
-BOOK = Rulebook.load()
 GPU = {"service_code": "6F81-5844-456A", "usage_type": "Nvidia H100 80GB GPU running in Americas"}
 
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs the reference beside the checkout"),
-]
+pytestmark = MARKS
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _skus() -> list[dict[str, str]]:
+    return rows(REFERENCE / "gcp" / "skus.csv")
 
 
 def _sku(written: str) -> str:
@@ -67,16 +56,16 @@ def _key(row: dict[str, str]) -> dict[str, str]:
 
 
 def _attributed(mutate: Callable[[str], str], tag: str | None = None) -> pl.DataFrame:
-    rows = _rows(REFERENCE / "skus.csv")
-    keys = [_key(row) for row in rows]
+    skus = _skus()
+    keys = [_key(row) for row in skus]
     mutated = [{**key, "usage_type": mutate(key["usage_type"]), "tag:workload": tag} for key in keys]
     columns = dict.fromkeys(sorted({name for key in mutated for name in key}), pl.String)
     frame = pl.DataFrame(mutated, schema=columns).with_columns(provider_name=pl.lit("Google Cloud"))
-    out = attribute(frame, BOOK, Dimensions(), AiScope(), "gcp")
+    out = attributed(frame, "gcp")
     return out.with_columns(
-        written=pl.Series([row["sku_description"] for row in rows]),
-        word=pl.Series([row["suggested_category"] for row in rows]),
-        about=pl.Series([_about(row) for row in rows]),
+        written=pl.Series([row["sku_description"] for row in skus]),
+        word=pl.Series([row["suggested_category"] for row in skus]),
+        about=pl.Series([_about(row) for row in skus]),
     )
 
 
@@ -114,19 +103,19 @@ MUTATIONS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize("tag", [None, "training"])
 def test_every_sku_lands_where_the_reference_says(mutation: str, tag: str | None) -> None:
-    expected = {(row["word"], row["about"]): row for row in _rows(WORDS)}
+    expected = {(row["word"], row["about"]): row for row in words("gcp_sku_words.csv")}
     wrong = []
     for row in _attributed(MUTATIONS[mutation], tag).iter_rows(named=True):
-        words = expected[row["word"], row["about"]]
-        wanted = words["tagged_training" if tag else "untagged_accelerator" if row["accelerator"] else "untagged"]
+        known = expected[row["word"], row["about"]]
+        wanted = known["tagged_training" if tag else "untagged_accelerator" if row["accelerator"] else "untagged"]
         if row["workload"] != wanted:
             wrong.append((row["service_name"], row["usage_type"], row["workload"], wanted))
     assert wrong == []
 
 
 def test_the_table_of_words_is_neither_short_nor_padded() -> None:
-    needed = {(row["suggested_category"], _about(row)) for row in _rows(REFERENCE / "skus.csv")}
-    assert needed == {(row["word"], row["about"]) for row in _rows(WORDS)}
+    needed = {(row["suggested_category"], _about(row)) for row in _skus()}
+    assert needed == {(row["word"], row["about"]) for row in words("gcp_sku_words.csv")}
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

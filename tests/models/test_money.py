@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.money import MONEY, from_units, largest_remainder, quantize, quantize_decimal, to_units
+from models.money import ARITHMETIC, MONEY, from_units, largest_remainder, quantize, quantize_decimal, to_units
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,10 @@ def test_money_sums_exactly_where_floats_do_not() -> None:
     assert frame["native"].sum() != 1.0
     assert frame.select(quantize(pl.col("native")).sum()).item() == 1
     assert frame.select(quantize(pl.col("native"))).dtypes == [MONEY]
+
+
+@given(st.lists(st.floats(allow_infinity=False, allow_nan=False, min_value=-1e15, max_value=1e15), min_size=1))
+def test_a_float_is_rounded_from_its_shortest_text_whatever_stands_beside_it(amounts: list[float]) -> None:
+    amounts += [round(amount, places) for amount in amounts for places in (2, 6, 10, 12)]
+    found = pl.Series("x", amounts).to_frame().select(quantize(pl.col("x"))).to_series().to_list()
+    assert found == [Decimal(repr(amount)).quantize(Decimal("1e-12"), context=ARITHMETIC) for amount in amounts]

@@ -35,6 +35,7 @@ LINES = 1400
 BILLS = Path("bills/meridian-cur")
 CONFIG: Mapping[str, Any] = {
     "home": ".apportion",
+    "review_packs": 0,  # tests of packs write their own
     "sources": [{"name": "aws", "type": "aws_cur", "location": "bills"}],
     "dimensions": {
         "team": [{"tag": "team"}, {"account": {"777700000001": "research"}}],

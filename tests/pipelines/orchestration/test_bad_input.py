@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -203,6 +204,44 @@ def test_a_first_run_that_is_refused_loads_nothing(tmp_path: Path) -> None:
     deliver_good(made.folder, 1)
     made.run()
     assert made.ask(LOADED) == [("good", JULY, 3)]
+
+
+def test_a_folder_that_is_missing_refuses_its_source_and_no_other(redelivered: Company) -> None:
+    """It may only not be mounted, so it is no wrong call: what is there gets loaded, and the status is 1."""
+    (redelivered.folder / "bad").rename(redelivered.folder / "elsewhere")
+    before = redelivered.load_ids()
+    answer = redelivered.apportion("run")
+    assert answer.status == 1
+    missing = f"location {redelivered.folder / 'bad'}: there is no such file or folder. Correct it, or wait"
+    assert f"refused: bad: {missing}" in answer.said
+    assert "Traceback" not in answer.said
+    changed = {month for month, load_id in redelivered.load_ids().items() if before[month] != load_id}
+    assert {source for source, _ in changed} == {"good"}
+
+
+def test_a_ledger_that_cannot_be_reached_is_said_once_and_soon(loaded: Company, tmp_path: Path) -> None:
+    company = loaded.copy(tmp_path / "copy")
+    options = {"aws_endpoint_url": "http://127.0.0.1:9", "aws_allow_http": "true", "aws_region": "us-east-1"}
+    options |= {"aws_access_key_id": "testing", "aws_secret_access_key": "canary-secret"}
+    company.configure(sources=SOURCES, ledger="s3://ledger/apportion", ledger_options=options)
+    began = time.monotonic()
+    answer = company.apportion("run")
+    assert time.monotonic() - began < 30
+    assert answer.status == 1
+    assert "s3://ledger/apportion/loads: the ledger cannot be reached. Check `ledger`" in answer.said
+    assert "Connection refused" in answer.said
+    assert "canary-secret" not in answer.said
+    assert "Traceback" not in answer.said
+
+
+def test_one_bill_in_two_currencies_needs_a_rate_for_each(redelivered: Company) -> None:
+    euro = pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("EUR")).otherwise(pl.lit("USD"))
+    deliver(redelivered.folder, AUGUST, lines(AUGUST, 20).with_columns(line_item_currency_code=euro), execution="2")
+    before = redelivered.publication()
+    answer = redelivered.apportion("run")
+    assert answer.status == 1
+    assert "bad 2026-08: the bill is in EUR, the report in USD, and there is no rate" in answer.said
+    assert redelivered.publication() == before
 
 
 def test_a_bill_in_a_currency_without_a_rate_keeps_the_last_report(redelivered: Company) -> None:

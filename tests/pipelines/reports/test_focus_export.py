@@ -106,7 +106,9 @@ def test_what_a_fee_left_unused_stands_on_a_row_of_its_own(company: Company, tmp
     parquet, _ = write_focus(company.settings, AUGUST, tmp_path)
     place = ["x_SourceFile", "x_SourceRow"]
     rows = pl.read_parquet(parquet)
-    parted = rows.filter(pl.len().over(place) > 1).sort(*place, "ChargeCategory")
+    # A fee may have several owners; each has its part of what was billed and of what was unused.
+    part = [*place, "x_AllocatedPart"]
+    parted = rows.filter(pl.len().over(part) > 1).sort(*part, "ChargeCategory")
     fees, unused = parted[::2], parted[1::2]
     assert parted.height > 0
     assert set(fees["ChargeCategory"]) == {"Purchase"}
@@ -119,15 +121,34 @@ def test_what_a_fee_left_unused_stands_on_a_row_of_its_own(company: Company, tmp
 def test_our_words_stand_beside_those_of_focus(company: Company, tmp_path: Path) -> None:
     parquet, _ = write_focus(company.settings, AUGUST, tmp_path)
     rows = pl.read_parquet(parquet)
-    ours = rows.group_by("x_Workload").agg(pl.col("EffectiveCost").sum()).sort("x_Workload").rows()
-    said = company.ask(f"""
-        select workload, sum(effective_cost) from ledger.charges_daily
-        join computed.attributions using (source, billing_period, key_id)
-        where billing_period = '{AUGUST}' group by all order by 1
-    """)
-    assert ours == said
     assert rows["x_AttributionRuleId"].null_count() == 0
     assert rows.filter(pl.col("x_Team").is_not_null() & pl.col("x_Dimensions").str.contains('"team":')).height > 0
+
+
+@pytest.mark.parametrize("owner", ["Workload", "Team"])
+def test_the_export_sums_to_the_mart(company: Company, tmp_path: Path, owner: str) -> None:
+    costs = ["BilledCost", "EffectiveCost"]
+    for month in (JULY, AUGUST):
+        rows = pl.read_parquet(write_focus(company.settings, month, tmp_path)[0])
+        ours = rows.group_by(f"x_{owner}").agg(pl.col(costs).sum()).sort(f"x_{owner}").rows()
+        mart = f"select {owner}, sum(billed_cost), sum(effective_cost) from marts.costs_by_{owner}"
+        assert ours == company.ask(f"{mart} where billing_period = '{month}' group by all order by 1 nulls first")
+    assert rows["x_AllocationMethod"].n_unique() > 2
+
+
+def test_a_line_of_several_owners_is_one_row_for_each(company: Company, tmp_path: Path) -> None:
+    rows = pl.read_parquet(write_focus(company.settings, AUGUST, tmp_path)[0])
+    place = ["x_SourceFile", "x_SourceRow"]
+    parts = rows.filter(pl.col("x_AllocatedPart").is_not_null())
+    assert parts.height > 0
+    assert parts["AllocatedMethodId"].equals(parts["x_AllocationMethod"])
+    assert parts.group_by(place).agg(pl.col("x_Workload").n_unique()).filter(pl.col("x_Workload") > 1).height > 0
+    lines = lines_of(company, AUGUST).rename({"source_file": place[0], "source_row": place[1]})
+    amounts = {"BilledCost": "billed_cost", "EffectiveCost": "effective_cost", "ConsumedQuantity": "consumed_quantity"}
+    sums = rows.group_by(place).agg(pl.col(list(amounts)).sum()).join(lines, on=place)
+    assert sums.height == lines.height
+    for exported, native in amounts.items():
+        assert sums.filter(pl.col(exported) != pl.col(native).fill_null(0)).height == 0, exported
 
 
 def test_an_unknown_version_or_month_is_refused(company: Company, tmp_path: Path) -> None:

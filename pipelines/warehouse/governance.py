@@ -1,0 +1,133 @@
+"""What a monthly review needs beside the marts: configuration as tables, shared money, reasons of change, outlook.
+
+Everything Python works out here stands on `intermediate` views, so these are built first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from models.facts import Schema
+from models.sharing import Sharing, share
+from models.variance import vary
+from pipelines.warehouse.build import build, sql_models
+from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.outlook import refresh_outlook
+from pipelines.warehouse.restatements import refresh_restatements
+from pipelines.warehouse.tables import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from pipelines.ledger.tables import Ledger
+    from pipelines.settings import Settings
+    from pipelines.warehouse.facts import Tagging
+
+_READ: Final = (
+    "intermediate.int_showback_pools",
+    "intermediate.int_costs_by_day",
+    "intermediate.int_budget_days",
+    "intermediate.int_reported_until",
+)
+_VARIANCE: Final = """
+select
+    charges.usage_period, charges.provider_name, charges.workload, charges.service_name, charges.usage_type,
+    keys.pricing_unit,
+    sum(charges.effective_cost)::decimal(38, 12) as effective_cost,
+    -- The quantity of a divided row stands on its first part, whoever that belongs to.
+    if(
+        bool_or(charges.charge_category = 'Usage' and charges.method != 'direct'),
+        null,
+        sum(charges.consumed_quantity) filter (where charges.charge_category = 'Usage')
+    )::decimal(38, 12) as quantity
+from intermediate.int_charges_allocated as charges
+inner join computed.attributions as keys using (source, billing_period, key_id)
+group by all
+"""
+
+
+def refresh_governance(
+    connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, tagging: Tagging
+) -> None:
+    """Bring what the governance marts read up to date; call it after `refresh_reference` and before the marts."""
+    _configuration(connection, settings, ledger)
+    _build_views(connection)
+    sharing = settings.sharing
+    refresh_shared_costs(connection, Sharing(sharing.method, frozenset(sharing.pools), sharing.weights))
+    refresh_cost_variance(connection)
+    refresh_outlook(connection, settings.anomalies.minimum)
+    refresh_restatements(connection, ledger, settings, tagging)
+
+
+def refresh_shared_costs(connection: duckdb.DuckDBPyConnection, sharing: Sharing) -> None:
+    """Divide money without a team among teams."""
+    pools = connection.sql("from intermediate.int_showback_pools").pl()
+    replace_table(connection, "computed.shared_costs", share(pools, sharing))
+
+
+def refresh_cost_variance(connection: duckdb.DuckDBPyConnection) -> None:
+    """Explain each month's change against the month before."""
+    replace_table(connection, "computed.cost_variance", vary(connection.sql(_VARIANCE).pl()))
+
+
+def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, ledger: Ledger) -> None:
+    _replace(
+        connection,
+        "reference.budgets",
+        ((each.name, each.workload, each.team, each.llm_model, each.monthly) for each in settings.budgets),
+    )
+    _replace(
+        connection,
+        "reference.credit_grants",
+        (
+            (each.name, each.kind, each.source, each.amount, each.starts, each.expires, each.description)
+            for each in settings.credits
+        ),
+    )
+    _replace(
+        connection,
+        "reference.cogs_conditions",
+        ((each.workload, each.environment, each.team, each.project) for each in settings.cogs),
+    )
+    expected = settings.expected
+    named = {"payer": expected.payers, "account": expected.accounts, "provider": expected.providers}
+    _replace(connection, "reference.expected", ((kind, name) for kind, names in named.items() for name in names))
+    acts = ledger.acts()
+    in_force = acts.join(ledger.pins(), on=["source", "billing_period", "pinned_at"], how="semi")["pinned_at"]
+    replace_table(
+        connection,
+        "reference.closings",
+        acts.select(
+            "source",
+            "billing_period",
+            pl.col("pinned_at").dt.replace_time_zone(None).alias("acted_at"),
+            pl.col("pinned_by").alias("acted_by"),
+            "reason",
+            pl.col("is_reopening").cast(pl.Boolean),
+            pl.col("pinned_at").is_in(in_force.implode()).alias("is_in_force"),
+        ),
+    )
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+    types: Schema = {"date": pl.Date, "decimal(38, 12)": pl.Decimal(38, 12)}
+    schema: Schema = {name: types.get(dtype, pl.String) for name, (dtype, _) in TABLES[table][1].items()}
+    replace_table(connection, table, pl.DataFrame(list(rows), schema=schema, orient="row"))
+
+
+def _build_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Build the views read here and what they stand on."""
+    models = {model.table: model for model in sql_models()}
+    needed, ahead = set[str](), list(_READ)
+    while ahead:
+        table = ahead.pop()
+        if table in models and table not in needed:
+            needed.add(table)
+            ahead += models[table].depends_on
+    for table, model in models.items():
+        if table in needed:
+            build(connection, model)

@@ -1,0 +1,88 @@
+"""A browser, and the review pack of a small company to open in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pipelines.reports.review import write_review
+from tests.browser.chromium import NoBrowser, executable
+from tests.pipelines.conftest import AUGUST, Company
+
+HOSTILE = (
+    "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>",
+    '"\' onmouseover="window.owned = 1',
+    "line one\nline two\r\n\x00\x1b[2J",
+    "\u202etxet desrever\u2066\u200f שלום مرحبا",
+    "=cmd|' /C calc'!A0",
+    "{{ 7 * 7 }}{% raw %}${7 * 7}",
+    "javascript:window.owned=1",
+    "</title></svg></style><script>window.owned = 1</script>",
+    "]]>&#x3c;script&#x3e;",
+    "x" * 10_000,
+    "a b " * 2_500,
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; in CI there must be one."""
+    try:
+        path = executable()
+    except NoBrowser as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": 1100, "height": 900})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """July and August, run once, with a pack of August."""
+    made = Company(tmp_path_factory.mktemp("browser") / "company").configure().bill()
+    made.run()
+    write_review(made.settings, AUGUST, made.folder / "pack")
+    return made
+
+
+@pytest.fixture(scope="session")
+def attacked(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """The company with hostile names wherever its published report has a name that comes from outside."""
+    copy = company.copy(tmp_path_factory.mktemp("browser") / "attacked")
+    published = (copy.home / "reports.duckdb").resolve()
+    with duckdb.connect(str(published)) as connection:
+        names = connection.sql(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'marts' and data_type = 'VARCHAR' "
+            "and column_name in ('team', 'llm_model', 'sub_account_id', 'service_name', 'usage_type', 'resource_name', "
+            "'provider_name', 'suggested_rule', 'billing_account_id', 'series_name', 'driver_usage_type')"
+        ).fetchall()
+        for table, column in names:
+            connection.execute(
+                f'update marts.{table} set "{column}" = $hostile[1 + (hash("{column}") % len($hostile))::integer] '
+                f'|| left("{column}", 8) where "{column}" is not null',
+                {"hostile": list(HOSTILE)},
+            )
+    shutil.rmtree(copy.folder / "pack")
+    write_review(copy.settings, AUGUST, copy.folder / "pack")
+    return copy
+
+
+def url(company: Company) -> str:
+    """Give the address of a company's page."""
+    return Path(company.folder / "pack" / "review.html").as_uri()
