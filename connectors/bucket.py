@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ATTEMPTS: Final = 5
-A_FILE: Final = re.compile(r"\.(parquet|csv|gz|zip)$", re.IGNORECASE)
+A_FILE: Final = re.compile(r"\.(parquet|csv|gz|zip|jsonl|ndjson|json)$", re.IGNORECASE)
 MD5: Final = re.compile(r"[0-9a-f]{32}")
 CHANGED: Final = "the object changed while reading"
 

@@ -59,7 +59,7 @@ class Queries:
         size = self._start(sql, config).total_bytes_processed
         if size is None:
             raise BadInput(str(self.name), "BigQuery does not say how much a query would read", "Run again later")
-        logger.info("%s: this reads %s bytes", self.name, f"{size:,}")
+        logger.info("%s: this reads %s bytes of at most %s", self.name, f"{size:,}", f"{self._most:,}")
         if size > self._most:
             raise Refused(
                 f"{self.name}: this would read {size:,} bytes, more than `maximum_bytes_billed` ({self._most:,}). "

@@ -6,10 +6,11 @@ the same for all of them: what is preferred, what stands twice, what is blank.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,6 @@ class Reading:
         metric: as `GPU_UTILIZATION.metric` names it.
         scale: what a value is multiplied with to be a fraction of 1.
         rank: the lowest is preferred where several series say the same.
-        count: devices that one unit of a `DEVICES` value stands for.
     """
 
     role: Role
@@ -104,11 +104,25 @@ class Readings:
         """Give a device's number."""
         return None if device is None else self.devices[device]
 
+    @cached_property
+    def keys(self) -> list[tuple[Any, ...] | None]:
+        """Give what each series measures: device, role, rank and metric; a queue's series measures only itself."""
+        return [
+            (self.number(one.device), one.role, one.rank, one.metric, None if one.device else number) if one else None
+            for number, one in enumerate(self.of_series)
+        ]
+
+    @cached_property
+    def repeated(self) -> list[bool]:
+        """Tell the series that measure what another one measures too: pods that share a device, two scrapers."""
+        times = Counter(self.keys)
+        return [key is not None and times[key] > 1 for key in self.keys]
+
     def series(self) -> pl.DataFrame:
         """Give one row per series that says something."""
         rows = [
-            (number, one.role, one.metric, self.number(one.device), one.scale, one.rank, one.namespace, one.pod)
-            for number, one in enumerate(self.of_series)
+            (number, one.role, one.metric, self.number(one.device), one.scale, one.rank, one.namespace, one.pod, again)
+            for (number, one), again in zip(enumerate(self.of_series), self.repeated, strict=True)
             if one
         ]
         types = {
@@ -120,6 +134,7 @@ class Readings:
             "rank": pl.Int32,
             "namespace": pl.String,
             "pod": pl.String,
+            "repeated": pl.Boolean,
         }
         return pl.DataFrame(rows, schema=types, orient="row")
 
@@ -141,14 +156,13 @@ class Readings:
 
 def utilization(path: Path, readings: Readings) -> pl.LazyFrame:
     """Give one row per device and hour of a file."""
-    by_pod = pl.col("role").is_in([Role.RUNNING, Role.WAITING])
-    found = (
-        samples.scan(path)
-        .join(readings.series().lazy(), on="series")
-        .filter(valid())
-        .with_columns(hour=pl.col("at").dt.truncate("1h"), value=pl.col("value") * pl.col("scale"))
-    )
-    hours = _hours(found.filter(~by_pod))
+    sampled = samples.scan(path).filter(valid()).with_columns(hour=pl.col("at").dt.truncate("1h"))
+    meaning = readings.series().lazy()
+    found = _by_hour(sampled, "series").join(meaning, on="series")
+    found = found.with_columns(pl.col("mean", "total", "largest") * pl.col("scale"))
+    hours = found.filter(~pl.col("repeated") & pl.col("number").is_not_null())
+    if any(readings.repeated):
+        hours = pl.concat([hours, _once(sampled.join(meaning, on="series"))], how="diagonal")
     busy = _preferred(hours.filter(pl.col("role") == Role.BUSY), readings)
     idle = _without_calls(hours, busy, readings)
     measured = pl.concat([busy, idle], how="diagonal")
@@ -195,25 +209,29 @@ def valid() -> pl.Expr:
     return value.is_finite() & ~blank
 
 
-def _hours(found: pl.LazyFrame) -> pl.LazyFrame:
-    """Give one row per device, metric and hour.
-
-    Time-slicing repeats a device's value for every pod on it, and two scrapers see it twice: one instant counts once.
-    """
-    instant = ["number", "role", "rank", "metric", "hour", "at"]
-    return (
-        found.group_by(instant)
-        .agg(pl.col("value").mean(), pl.col("seconds").max(), pl.col(tabular.ROW).min())
-        .group_by("number", "role", "rank", "metric", "hour")
-        .agg(
-            mean=(pl.col("value") * pl.col("seconds")).sum() / pl.col("seconds").sum(),
-            total=pl.col("value").sum(),
-            largest=pl.col("value").max(),
-            measured_seconds=pl.col("seconds").sum().cast(pl.Int64),
-            sample_count=pl.len().cast(pl.Int64),
-            source_row=pl.col(tabular.ROW).min(),
-        )
+def _by_hour(found: pl.LazyFrame, *keys: str) -> pl.LazyFrame:
+    return found.group_by(*keys, "hour").agg(
+        mean=(pl.col("value") * pl.col("seconds")).sum() / pl.col("seconds").sum(),
+        total=pl.col("value").sum(),
+        largest=pl.col("value").max(),
+        measured_seconds=pl.col("seconds").sum().cast(pl.Int64),
+        sample_count=pl.len().cast(pl.Int64),
+        source_row=pl.col(tabular.ROW).min(),
     )
+
+
+def _once(found: pl.LazyFrame) -> pl.LazyFrame:
+    """Give the hours of what several series measure, each instant counted once.
+
+    Time-slicing repeats a device's value for every pod on it, and two scrapers see it twice.
+    """
+    keys = ("number", "role", "rank", "metric")
+    instants = (
+        found.filter(pl.col("repeated") & pl.col("number").is_not_null())
+        .group_by(*keys, "hour", "at")
+        .agg((pl.col("value") * pl.col("scale")).mean(), pl.col("seconds").max(), pl.col(tabular.ROW).min())
+    )
+    return _by_hour(instants, *keys)
 
 
 def _first(found: pl.LazyFrame) -> pl.LazyFrame:
@@ -277,13 +295,11 @@ def _queues(found: pl.LazyFrame) -> pl.LazyFrame:
     roles = {Role.RUNNING: "requests_running", Role.WAITING: "requests_waiting"}
     servers = (
         found.filter(pl.col("role").is_in(list(roles)))
-        .group_by("role", "series", "namespace", "pod", "hour")
-        .agg(pl.col("value").mean())
         .group_by("namespace", "pod", "hour")
         .agg(
             **{
                 column: pl.when((pl.col("role") == role).any()).then(
-                    pl.col("value").filter(pl.col("role") == role).sum()
+                    pl.col("mean").filter(pl.col("role") == role).sum()
                 )
                 for role, column in roles.items()
             }
@@ -310,30 +326,25 @@ def counted(path: Path, readings: Readings) -> dict[str, int]:
     kept = native.filter(pc.and_(pc.take(wanted, native["series"]), _is_valid(native["value"])))
     if not kept.num_rows:
         return {"rows": 0, "measured_seconds": 0, "sample_count": 0}
-    keys = [
-        (one.role, one.rank, one.metric, readings.number(one.device)) if one else None for one in readings.of_series
-    ]
+    keys = [key and (key[1], key[2], key[3], key[0]) for key in readings.keys]
     numbered = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     key_of = pa.array([numbered[key] for key in keys], pa.int32())
-    instants = (
-        kept.append_column("key", pc.take(key_of, kept["series"]))
-        .group_by(["key", "at"])
-        .aggregate([("seconds", "max"), ("value", "max")])
-    )
-    hours = (
-        instants.append_column("hour", pc.floor_temporal(instants["at"], unit="hour"))
-        .group_by(["key", "hour"])
-        .aggregate([("seconds_max", "sum"), ("at", "count"), ("value_max", "max")])
-    )
+    kept = kept.append_column("hour", pc.divide(kept["at"].cast("int64"), HOUR * samples.SECOND))
+    kept = kept.append_column("key", pc.take(key_of, kept["series"]))
+    again = pc.take(pa.array(readings.repeated, pa.bool_()), kept["series"])
+    instants = kept.filter(again).group_by(["key", "hour", "at"]).aggregate([("seconds", "max"), ("value", "max")])
+    instants = instants.rename_columns(["key", "hour", "at", "seconds", "value"])
+    sums = [("seconds", "sum"), ("seconds", "count"), ("value", "max")]
+    hours = [one.group_by(["key", "hour"]).aggregate(sums) for one in (kept.filter(pc.invert(again)), instants)]
     by_number = list(numbered)
     busy: dict[Any, Any] = {}
     calls: dict[Any, Any] = {}
-    for row in hours.to_pylist():
+    for row in (row for one in hours for row in one.to_pylist()):
         role, rank, metric, device = by_number[row["key"]]
-        said = (rank, metric, min(row["seconds_max_sum"], HOUR), row["at_count"])
+        said = (rank, metric, min(row["seconds_sum"], HOUR), row["seconds_count"])
         if role == Role.BUSY:
             busy[device, row["hour"]] = min(busy.get((device, row["hour"]), said), said)
-        elif row["value_max_max"] == 0:
+        elif row["value_max"] == 0:
             calls[device, row["hour"]] = said
     return _tally(readings, busy, calls)
 

@@ -131,9 +131,12 @@ def _total(kind: str) -> pl.Expr:
 
 
 def _identities(servers: Mapping[Server, int]) -> pl.LazyFrame:
-    rows = [(number, one.model, one.endpoint, dict(one.tags)) for one, number in servers.items()]
+    rows = [
+        {"server": number, "model": one.model, "endpoint": one.endpoint, "tags": dict(one.tags)}
+        for one, number in servers.items()
+    ]
     types: Schema = {"server": pl.Int32, "model": pl.String, "endpoint": pl.String, "tags": TAGS}
-    return pl.LazyFrame(rows, schema=types, orient="row")
+    return pl.LazyFrame(rows, schema=types)
 
 
 def counted(files: Sequence[tuple[Path, str]], cluster: str | None) -> dict[str, int]:

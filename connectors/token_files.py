@@ -217,7 +217,11 @@ class TokenFiles(ABC):
                 yield row, record
 
     def _made(self, item: token_rows.Item) -> list[Record]:
-        return list(self.records(item))
+        try:
+            return list(self.records(item))
+        except (AttributeError, TypeError) as error:
+            # A list where an object should be, or the like: what it is depends on what the format does with it.
+            raise ValueError(f"a field has another shape than it should have ({error})") from error
 
     def _kept(self, file: SourceFile, path: Path) -> Path:
         """Give the Parquet of a file's records, made now unless it is there."""
@@ -254,8 +258,11 @@ def needed(item: Mapping[str, Any], *names: str) -> Any:
 
 def given(item: Mapping[str, Any], *names: str) -> Any:
     """Give the first of some fields that says anything, else None."""
-    found = (item.get(name) for name in names)
-    return next((value for value in found if value is not None and value != ""), None)
+    for name in names:
+        value = item.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def _digest(*parts: str) -> str:

@@ -12,14 +12,15 @@ from models.token_buckets import ADDITIVE
 
 Usage = Mapping[str, Any]
 Counts = dict[str, int]
+WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
 
 
 def count(usage: Usage) -> Counts:
     """Give the sums that one object adds to; what it does not state adds nothing."""
-    if "uncached_input_tokens" in usage:
+    if any(name.startswith("uncached_") or name in {"cache_read_tokens", *WRITTEN} for name in usage):
         return {name: _number(usage.get(name)) for name in ADDITIVE}
-    if "billed_units" in usage:
-        billed = usage["billed_units"]
+    billed = _held(usage, "billed_units")
+    if billed.get("input_tokens") is not None:
         return _counts(_number(billed.get("input_tokens")), 0, 0, 0, _number(billed.get("output_tokens")), 0)
     kinds = {
         _gemini: ("promptTokenCount", "candidatesTokenCount", "prompt_token_count", "candidates_token_count"),
@@ -32,10 +33,11 @@ def count(usage: Usage) -> Counts:
 
 def _gemini(usage: Usage) -> Counts:
     usage = {_camel(key): value for key, value in usage.items()}
-    whole = _number(usage.get("promptTokenCount")) + _number(usage.get("toolUsePromptTokenCount"))
+    parts = [usage[name] for name in ("promptTokenCount", "toolUsePromptTokenCount") if usage.get(name) is not None]
+    whole = sum(map(_number, parts)) if parts else None
     cached, thoughts = _number(usage.get("cachedContentTokenCount")), _number(usage.get("thoughtsTokenCount"))
     said = _number(usage.get("candidatesTokenCount")) or _number(usage.get("responseTokenCount"))
-    return _counts(whole - cached, cached, 0, 0, said + thoughts, thoughts)
+    return _counts(_left(whole, cached), cached, 0, 0, said + thoughts, thoughts)
 
 
 def _converse(usage: Usage) -> Counts:
@@ -50,38 +52,32 @@ def _converse(usage: Usage) -> Counts:
 
 def _chat(usage: Usage) -> Counts:
     details, after = _held(usage, "prompt_tokens_details"), _held(usage, "completion_tokens_details")
-    read = next(
-        (
-            _number(value)
-            for value in (
-                details.get("cached_tokens"),
-                usage.get("prompt_cache_hit_tokens"),
-                usage.get("cached_tokens"),
-                usage.get("cache_read_input_tokens"),
-            )
-            if value is not None
-        ),
-        0,
+    lives = _held(usage, "cache_creation") or _held(details, "cache_creation_token_details")
+    hour = _number(lives.get("ephemeral_1h_input_tokens"))
+    read = _either(
+        details.get("cached_tokens"),
+        usage.get("prompt_cache_hit_tokens"),
+        usage.get("cached_tokens"),
+        usage.get("cache_read_input_tokens"),
     )
-    written = next(
-        (
-            _number(value)
-            for value in (
-                details.get("cache_write_tokens"),
-                details.get("cache_creation_tokens"),
-                usage.get("cache_creation_input_tokens"),
-            )
-            if value is not None
-        ),
-        0,
-    )
-    hour = _number(_held(usage, "cache_creation").get("ephemeral_1h_input_tokens")) or _number(
-        _held(details, "cache_creation_token_details").get("ephemeral_1h_input_tokens")
+    written = _either(
+        details.get("cache_write_tokens"),
+        details.get("cache_creation_tokens"),
+        usage.get("cache_creation_input_tokens"),
+        hour + _number(lives.get("ephemeral_5m_input_tokens")),
     )
     whole, reasoning = _number(usage.get("prompt_tokens")), _number(after.get("reasoning_tokens"))
     said = _number(usage.get("completion_tokens"))
-    beside = reasoning and _number(usage.get("total_tokens")) == whole + said + reasoning
-    return _counts(whole - read - written, read, written - hour, hour, said + (reasoning if beside else 0), reasoning)
+    is_stated = usage.get("prompt_tokens") is not None
+    beside = is_stated and reasoning and _number(usage.get("total_tokens")) == whole + said + reasoning
+    return _counts(
+        _left(usage.get("prompt_tokens"), read + written),
+        read,
+        written - hour,
+        hour,
+        said + (reasoning if beside else 0),
+        reasoning,
+    )
 
 
 def _messages_or_responses(usage: Usage) -> Counts:
@@ -93,7 +89,7 @@ def _messages_or_responses(usage: Usage) -> Counts:
         usage, "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"
     ):
         read, written = _number(inner.get("cached_tokens")), _number(inner.get("cache_write_tokens"))
-        return _counts(fresh - read - written, read, written, 0, said, reasoning)
+        return _counts(_left(usage.get("input_tokens"), read + written), read, written, 0, said, reasoning)
     lives = _held(usage, "cache_creation")
     hour = _number(lives.get("ephemeral_1h_input_tokens"))
     stated = usage.get("cache_creation_input_tokens")
@@ -103,6 +99,15 @@ def _messages_or_responses(usage: Usage) -> Counts:
 
 def _counts(fresh: int, read: int, minutes: int, hour: int, output: int, reasoning: int) -> Counts:  # noqa: PLR0913, PLR0917 - the six sums
     return dict(zip(ADDITIVE, (0, fresh, read, minutes, hour, output, reasoning), strict=True))
+
+
+def _left(whole: Any, cached: int) -> int:
+    """Take the cached part out of an input; an input that is not stated has nothing left."""
+    return 0 if whole is None else _number(whole) - cached
+
+
+def _either(*said: Any) -> int:
+    return next((_number(value) for value in said if value is not None), 0)
 
 
 def _number(value: Any) -> int:

@@ -22,6 +22,15 @@ from models.claims import load_claims
 from models.dimensions import AiScope
 from models.rulebook import Rulebook
 from pipelines.cli.app import app
+from pipelines.governance_settings import (
+    Anomalies,
+    Budget,
+    Closing,
+    CostOfRevenue,
+    Expected,
+    Grant,
+    SharingSettings,
+)
 from pipelines.settings import ExchangeRate, Settings, SourceSettings
 from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.tables import TABLES
@@ -78,6 +87,13 @@ def _parts() -> dict[str, type[BaseModel]]:
         **sources,
         "`ai_scope`": AiScope,
         "Each of `exchange_rates`": ExchangeRate,
+        "Each of `budgets`": Budget,
+        "Each of `credits`": Grant,
+        "Each of `cogs`": CostOfRevenue,
+        "`sharing`": SharingSettings,
+        "`expected`": Expected,
+        "`closing`": Closing,
+        "`anomalies`": Anomalies,
     }
 
 

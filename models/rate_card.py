@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from models.llm_names import PROVIDERS, provider_id, spelled
+from models.llm_names import PROVIDERS, provider_id
 from models.money import ARITHMETIC
 from models.price_settings import PriceOverride, Prices
 
@@ -223,10 +223,15 @@ def _fits(override: PriceOverride, key: PriceKey) -> bool:
         return False
     if override.is_batch is not None and override.is_batch != key.is_batch:
         return False
-    if override.service_tier is not None and override.service_tier != (key.service_tier or "default"):
+    if override.service_tier is not None and _tier(override.service_tier) != _tier(key.service_tier):
         return False
-    names = {key.llm_model_id, key.price_model_id, key.llm_model}
-    return override.model is None or override.model in names or spelled(override.model) == key.llm_model
+    # A dated id is one version's: only a name without version stands for all of them.
+    return override.model is None or override.model in {key.llm_model_id, key.price_model_id, key.llm_model}
+
+
+def _tier(stated: str | None) -> str:
+    tier = (stated or "").strip().lower()
+    return "" if tier in _STANDARD else tier
 
 
 def _whole(rates: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -28,7 +28,7 @@ from models.rules import FACTS, Rule
 # does not, what names suggest, and what is left.
 OUR_FILES: Final = (
     *("shared", "gcp_shared"),
-    *("sagemaker", "bedrock", "ec2", "gcp_vertex", "focus"),
+    *("sagemaker", "bedrock", "ec2", "gcp_vertex", "api", "focus"),
     *("storage", "tags", "gcp_labels"),
     *("names", "last"),
 )

@@ -46,7 +46,10 @@ FIELDS: Final[Mapping[str, Sequence[str]]] = {
     "audio_output": ("completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"),
     "cache_read": ("cache_read_input_tokens",),
     "cache_write": ("cache_creation_input_tokens",),
-    "cache_write_5m": ("cache_creation.ephemeral_5m_input_tokens",),
+    "cache_write_5m": (
+        "cache_creation.ephemeral_5m_input_tokens",
+        "prompt_tokens_details.cache_creation_token_details.ephemeral_5m_input_tokens",
+    ),
     "cache_write_1h": (
         "cache_creation.ephemeral_1h_input_tokens",
         "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
@@ -216,7 +219,7 @@ def buckets(usage: pl.Expr) -> dict[str, pl.Expr]:
     inside = pl.coalesce(
         field("prompt_tokens"),
         pl.when(~is_anthropic).then(field("input_tokens")),
-        pl.when(is_gemini).then(_sum(field("gemini_prompt"), field("gemini_tools"))),
+        pl.when(_any(field, "gemini_prompt", "gemini_tools")).then(_sum(field("gemini_prompt"), field("gemini_tools"))),
     )
     beside = pl.coalesce(map(field, ("uncached_input_tokens", "billed_input", "converse_input", "input_tokens")))
     is_inside = inside.is_not_null() & field("uncached_input_tokens").is_null() & field("billed_input").is_null()

@@ -14,7 +14,13 @@ parts as (
         sum(effective_cost) as effective_cost,
         sum(net_cost) as net_cost,
         sum(list_cost) as list_cost
-    from computed.allocations
+    from (
+        select source, billing_period, daily_id, part, billed_cost, effective_cost, net_cost, list_cost
+        from computed.allocations
+        union all
+        select source, billing_period, daily_id, part, billed_cost, effective_cost, net_cost, list_cost
+        from computed.token_allocations
+    )
     group by all
 )
 

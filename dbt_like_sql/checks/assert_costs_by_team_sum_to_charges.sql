@@ -10,6 +10,7 @@ mart as (
         sum(effective_cost) as effective_cost,
         sum(net_cost) as net_cost
     from marts.costs_by_team
+    where cost_basis = 'billed'
     group by all
 ),
 

@@ -12,6 +12,7 @@ mart as (
         sum(list_cost) as list_cost,
         sum(charge_count) as charge_count
     from marts.costs_by_workload
+    where cost_basis = 'billed'
     group by all
 ),
 

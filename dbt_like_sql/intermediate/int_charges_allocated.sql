@@ -1,6 +1,6 @@
 /*
-What every daily row of a bill was for: the row with its key's attribution or, where computed.allocations divides it,
-its parts instead. Every report reads this relation, so a dollar counts once.
+What every daily row of a bill was for: the row with its key's attribution or, where computed.allocations or
+computed.token_allocations divides it, its parts instead. Every report reads this relation, so a dollar counts once.
 One row per daily row, or per part of a divided one.
 */
 with
@@ -13,8 +13,39 @@ attributions as (
     select * from computed.attributions
 ),
 
+token_parts as (
+    select
+        parts.source,
+        parts.billing_period,
+        parts.daily_id,
+        parts.part,
+        coalesce(parts.workload, keys.workload) as workload,
+        if(parts.workload is null, keys.evidence, 'measured') as evidence,
+        coalesce(parts.llm_model, keys.llm_model) as llm_model,
+        keys.accelerator,
+        keys.idle_reason,
+        coalesce(parts.team, keys.team) as team,
+        keys.environment,
+        coalesce(keys.project, parts.project_id, parts.workspace_id) as project,
+        keys.customer,
+        parts.method,
+        parts.billed_cost,
+        parts.effective_cost,
+        parts.net_cost,
+        parts.list_cost,
+        parts.api_key_id,
+        parts.feature,
+        parts.endpoint
+    from computed.token_allocations as parts
+    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
+    inner join computed.attributions as keys using (source, billing_period, key_id)
+),
+
 parts as (
-    select * from computed.allocations
+    select *
+    from computed.allocations
+    union all by name
+    select * from token_parts
 )
 
 select
@@ -58,7 +89,11 @@ select
     if(parts.part is null, daily.effective_cost, parts.effective_cost) as effective_cost, -- Amortized, after discounts.
     if(parts.part is null, daily.net_cost, parts.net_cost) as net_cost, -- effective_cost after promotional credits.
     if(parts.part is null, daily.list_cost, parts.list_cost) as list_cost, -- At public price; null where not said.
-    if(coalesce(parts.part, 1) = 1, daily.charge_count, 0) as charge_count -- Bill lines, on part 1 only, so sums hold.
+    if(coalesce(parts.part, 1) = 1, daily.charge_count, 0) as charge_count, -- Bill lines, on part 1 only, so sums hold.
+    parts.api_key_id, -- Key id or alias, where usage of API tokens divides the row.
+    parts.feature, -- Feature tag, likewise.
+    parts.endpoint, -- Endpoint or deployment, likewise.
+    'billed' as cost_basis -- From a bill.
 from daily
 -- Left: a key that lost its attribution must show up in the checks, not vanish with its money.
 left join attributions

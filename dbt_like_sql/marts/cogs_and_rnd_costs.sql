@@ -5,26 +5,19 @@ Sums to the bill. One row per billing period, usage period, class, workload and 
 */
 with
 
-cogs as (
-    select distinct
-        charges.source,
-        charges.billing_period,
-        charges.daily_id,
-        charges.part
-    from intermediate.int_charges_allocated as charges
-    inner join reference.cogs_conditions as conditions
-        on (conditions.workload is null or charges.workload = conditions.workload)
-            and (conditions.environment is null or charges.environment = conditions.environment)
-            and (conditions.team is null or charges.team = conditions.team)
-            and (conditions.project is null or charges.project = conditions.project)
-),
-
 charges as (
     select
         charges.*,
-        cogs.part is not null as is_cogs
+        exists(
+            select 1
+            from reference.cogs_conditions as conditions
+            where
+                (conditions.workload is null or conditions.workload = charges.workload)
+                and (conditions.environment is null or conditions.environment = charges.environment)
+                and (conditions.team is null or conditions.team = charges.team)
+                and (conditions.project is null or conditions.project = charges.project)
+        ) as is_cogs
     from intermediate.int_charges_allocated as charges
-    left join cogs using (source, billing_period, daily_id, part)
 )
 
 select

@@ -1,10 +1,12 @@
 /*
-Cost by what it was for. One row per billing period, usage period, provider, workload and evidence.
+Cost by what it was for. One row per billing period, usage period, provider, workload, evidence and cost basis.
 */
 with
 
 charges as (
     select * from intermediate.int_charges_allocated
+    union all by name
+    select * from intermediate.int_estimated_charges
 )
 
 select
@@ -13,6 +15,7 @@ select
     provider_name, -- Who provides the service.
     workload, -- training, fine_tuning, inference, storage, development, unattributed, shared or not_ai.
     evidence, -- How we know: declared, billed, measured, inferred or none.
+    cost_basis, -- billed, or estimated: API usage that no bill covers yet, at the rate card's price.
     sum(billed_cost)::decimal(38, 12) as billed_cost, -- What the provider asks for (unblended), reporting currency.
     sum(effective_cost)::decimal(38, 12) as effective_cost, -- Amortized cost after negotiated discounts.
     sum(net_cost)::decimal(38, 12) as net_cost, -- effective_cost after promotional credits.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +44,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
         from models.errors import BadSettings
 
         raise BadSettings("The configuration names no `sources`; add the bills to read.")
-    with locked(settings, say):
+    with locked(settings, say), _heard(say):
         todo = plan(settings)
         if rebuild:
             (settings.home / "warehouse.duckdb").unlink(missing_ok=True)
@@ -89,6 +89,26 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
     if json:
         print_json({"loaded": loaded, "refused": refused, "report": str(settings.home / "reports.duckdb")})
     return 1 if refused else 0
+
+
+@contextmanager
+def _heard(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on what connectors tell while they work, for example how many bytes a query will read before it does."""
+    import logging
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    logger, teller = logging.getLogger("connectors"), Teller(logging.INFO)
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Ledger:
 
     def _append_pin(self, source: str, period: date, by: str, reason: str, *, is_reopening: bool) -> None:
         pin = {
-            **{_PINNED[table.name]: table.open().version() for table in self._versioned()},
+            **{_PINNED[table.name]: table.open().version() for table in [*self.facts(), self.attributions]},
             "pinned_at": datetime.now(UTC),
             "pinned_by": by,
             "reason": reason,
@@ -175,9 +175,10 @@ class Ledger:
     def _pins(self) -> Table:
         return Table(self.root, "pins", PINS, self.options)
 
-    def _versioned(self) -> list[Table]:
-        facts = [self.fact(fact) for fact in Fact if fact is not Fact.CHARGES]
-        return [self.charges, self.attributions, *(table for table in facts if table.exists())]
+    def facts(self) -> list[Table]:
+        """Give the tables of all facts that any source ever brought, and of bills."""
+        usage = [self.fact(fact) for fact in Fact if fact is not Fact.CHARGES]
+        return [self.charges, *(table for table in usage if table.exists())]
 
     def vacuum(self, *, keep_last: int) -> list[str]:
         """Remove files that neither the last versions nor a pin stand on, files of crashed loads included.
@@ -187,7 +188,7 @@ class Ledger:
         """
         pins = self.acts()  # of reopened months too: people have read their reports
         removed = []
-        for table in self._versioned():
+        for table in [*self.facts(), self.attributions]:
             delta = table.open()
             newest = range(max(0, delta.version() - keep_last + 1), delta.version() + 1)
             removed += delta.vacuum(

@@ -25,9 +25,18 @@ from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
 from pipelines.warehouse.tables import TABLES
+from pipelines.warehouse.usage import refresh_tokens
 
 MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date="2015-01", fmt="%Y-%m", end_offset=1)
-_FACTS: Final = ("ledger.charges_daily", "ledger.gpu_hours", "computed.attributions", "computed.allocations")
+_FACTS: Final = (
+    "ledger.charges_daily",
+    "ledger.gpu_hours",
+    "ledger.token_usage_daily",
+    "computed.attributions",
+    "computed.allocations",
+    "computed.token_allocations",
+    "computed.estimated_charges",
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,8 @@ def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     def facts() -> Iterator[dg.MaterializeResult[Any]]:
         with locked(settings, progress.on_step), warehouse(settings) as connection:
             refresh_months(settings, connection, progress)
+            if refresh_tokens(connection, Ledger.of(settings), settings):
+                progress.on_step("priced token usage and joined it to the bills")
             for table in _FACTS:
                 rows = connection.sql(f"select count(*) from {table}").fetchall()[0][0]
                 yield dg.MaterializeResult(asset_key=table.split("."), metadata={"dagster/row_count": rows})

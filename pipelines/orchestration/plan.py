@@ -23,6 +23,7 @@ from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.facts import Tagging, digest
 from pipelines.warehouse.invoices import read_invoices
 from pipelines.warehouse.month import AttributionsId
+from pipelines.warehouse.prices import rate_card
 from pipelines.warehouse.publish import published
 from pipelines.warehouse.tables import TABLES
 
@@ -105,13 +106,13 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
     """Digest everything a report is made from."""
     return digest(
         [
-            sorted(partition.load_id for partition in ledger.charges.partitions().values()),
+            sorted(partition.load_id for table in ledger.facts() for partition in table.partitions().values()),
             sorted(partition.load_id for partition in ledger.attributions.partitions().values()),
             _sql(),
             [claim.model_dump_json() for claim in load_claims()],
             [str(invoice) for invoice in read_invoices(settings.invoices)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
-            [settings.currency, tagging.digest, TABLES],
+            [settings.currency, tagging.digest, rate_card(settings).digest, TABLES],
             settings.model_dump_json(include=set(Governance.model_fields)),
             [str(act) for act in ledger.acts().iter_rows()],
         ]

@@ -10,8 +10,8 @@ from typing import Final
 
 WORKLOADS: Final = {
     "inference": "#0B6BA8",
-    "training": "#C4500A",
-    "fine_tuning": "#B8860B",
+    "training": "#C2410C",
+    "fine_tuning": "#B58D00",
     "development": "#A85C94",
     "storage": "#147A5E",
     "unattributed": "#4A5260",

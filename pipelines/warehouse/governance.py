@@ -45,7 +45,7 @@ select
         sum(charges.consumed_quantity) filter (where charges.charge_category = 'Usage')
     )::decimal(38, 12) as quantity
 from intermediate.int_charges_allocated as charges
-inner join computed.attributions as keys using (source, billing_period, key_id)
+left join computed.attributions as keys using (source, billing_period, key_id)
 group by all
 """
 

@@ -61,7 +61,7 @@ select
     costs.usage_date, costs.workload, costs.team, costs.llm_model, keys.service_name, keys.usage_type,
     keys.sub_account_id, costs.key_id, sum(costs.effective_cost)::decimal(38, 12) as cost
 from intermediate.int_costs_by_day as costs
-inner join computed.attributions as keys using (source, billing_period, key_id)
+left join computed.attributions as keys using (source, billing_period, key_id)
 where costs.is_ai and list_contains($days, costs.usage_date)
 group by all order by all
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from pipelines.warehouse.governance_tables import GOVERNANCE_TABLES
+from pipelines.warehouse.usage_tables import USAGE_TABLES
 
 MONEY: Final = "decimal(38, 12)"
 
@@ -214,6 +215,7 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
         },
     ),
     **GOVERNANCE_TABLES,
+    **USAGE_TABLES,
 }
 
 

@@ -187,3 +187,20 @@ def test_machines_are_whole_and_know_what_the_lines_beside_them_know(company: Pa
     true = dict(told.group_by("truth").agg(pl.col("cost").sum()).iter_rows())
     said = dict(parts.group_by("workload").agg(pl.col("cost").sum()).iter_rows())
     assert said == pytest.approx(true)
+
+
+def test_google_s_money_by_invoice_month_project_and_service_is_what_duckdb_makes_of_the_raw_rows(
+    company: Path,
+) -> None:
+    files_of = f"{company}/gcp/*/*.parquet"
+    raw = f"""
+    select invoice.month, project.id, service.id, count(*)::bigint,
+        sum(round_even(cost::varchar::decimal(38, 20), 12))
+        + sum(coalesce(list_sum([round_even(one.amount::varchar::decimal(38, 20), 12) for one in credits]), 0))
+    from read_parquet('{files_of}') group by all order by all
+    """
+    ours = """
+    select strftime(billing_period, '%Y%m'), sub_account_id, service_code, count(*)::bigint, sum(billed_cost)
+    from ledger.charges where source like 'gcp%' group by all order by all
+    """
+    assert asked(company, ours).rows() == asked(company, raw).rows()

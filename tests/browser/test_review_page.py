@@ -105,8 +105,8 @@ def test_every_table_is_what_its_query_gives(page: Page, company: Company) -> No
 def test_figures_at_the_top_are_those_of_the_marts(page: Page, company: Company) -> None:
     opened(page, company)
     ((cost, unattributed),) = company.ask(
-        "select sum(effective_cost), sum(effective_cost) filter (workload = 'unattributed') from marts.costs_by_workload "
-        "where usage_period = date '2026-08-01' and workload not in ('shared', 'not_ai')"
+        "select sum(effective_cost), sum(effective_cost) filter (workload = 'unattributed') "
+        "from marts.costs_by_workload where usage_period = date '2026-08-01' and workload not in ('shared', 'not_ai')"
     )
     cards = {card.locator("h3").inner_text(): card for card in page.locator(".card").all()}
     assert cards["AI cost"].locator(".figure data").get_attribute("value") == f"{cost:f}"

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines.cli.output import interval
+from pipelines.reports.wording import short
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Desk
 
@@ -59,7 +62,7 @@ def test_no_figure_of_a_table_is_cut_or_folded(desk: Desk, command: str) -> None
     assert "…" not in shown
     for row in desk.type(command, "--json").json:
         cost = row.get("effective_cost")
-        assert cost is None or f"{Decimal(cost):,.2f}" in shown
+        assert cost is None or short(Decimal(cost), "USD") in shown
 
 
 @pytest.mark.parametrize("command", ANSWERS)
@@ -81,6 +84,21 @@ def test_a_period_shows_that_month_only(desk: Desk, command: str, column: str) -
     rows = desk.type(command, "--json", "--period", "2026-08").json
     assert {row[column] for row in rows} == {"2026-08-01"}
     assert desk.type(command, "--json", "--period", "2019-01").json == []
+
+
+@pytest.mark.parametrize("command", ["split", "idle", "models", "unattributed"])
+def test_the_longest_bar_belongs_to_the_largest_amount(desk: Desk, command: str) -> None:
+    shown = desk.type(command).out.splitlines()
+    largest = max((Decimal(row["effective_cost"]) for row in desk.type(command, "--json").json), default=Decimal(0))
+    (longest, *_) = sorted(shown, key=lambda line: line.count("█"), reverse=True)
+    assert longest.count("█") >= 5
+    assert short(largest, "USD") in longest
+
+
+def test_an_interval_is_drawn_where_it_lies() -> None:
+    assert interval(Decimal("0.5"), Decimal("0.69"), Decimal("0.82"), 10) == "·····━●━━·"
+    assert interval(Decimal(0), None, Decimal(1), 10) == "━" * 10
+    assert interval(None, None, None, 10) == ""
 
 
 def test_a_month_without_bills_says_so(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,13 @@ def test_a_question_answers_exactly_and_whole(desk: Desk) -> None:
     (row,) = desk.type("query", sql, "--json").json
     assert row["cost"] in desk.type("query", sql).out
     assert (row["nothing"], row["yes"]) == (None, True)
+
+
+def test_what_is_no_number_is_null_in_json(desk: Desk) -> None:
+    sql = "select 'nan'::double as a, -'inf'::double as b, [1.5, 'nan'::double] as c, {'d': 'inf'::float} as e"
+    text = desk.type("query", sql, "--json").out
+    (row,) = json.loads(text, parse_constant=pytest.fail)
+    assert row == {"a": None, "b": None, "c": [1.5, None], "e": {"d": None}}
 
 
 def test_every_type_of_answer_has_a_form(desk: Desk) -> None:

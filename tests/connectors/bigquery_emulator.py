@@ -6,10 +6,8 @@ It is good for wiring and shapes; what it says of cost, partitions and bytes pro
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +15,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final
+
+from tests.connectors.own_environment import environment
 
 # It loads DuckDB's spatial extension, which this package brings along instead of a download.
 DUCKDB: Final = "1.5.5"
@@ -32,42 +32,16 @@ class Emulator:
     storage: str
 
 
-class NotInstalledError(Exception):
-    """The packages cannot be had."""
-
-
-def home() -> Path:
-    """Give the folder that holds the environment; another Python or version is another folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "apportion-tests" / f"bqemulator-1.4.0-py{sys.version_info.major}{sys.version_info.minor}"
-
-
 def _installed() -> Path:
-    folder = home()
-    ready = folder / "ready"
-    if ready.is_file():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    python = folder / "venv/bin/python"
-    beside = Path(sys.executable).with_name("uv")
-    uv = shutil.which("uv") or (str(beside) if beside.is_file() else None)
-    make, install = [sys.executable, "-m", "venv"], [str(python), "-m", "pip", "install", "--quiet"]
-    if uv:
-        make, install = [uv, "venv", "--quiet"], [uv, "pip", "install", "--quiet", "--python", str(python)]
-    try:
-        subprocess.run([*make, str(folder / "venv")], check=True, capture_output=True, timeout=120)
-        subprocess.run([*install, *PACKAGES], check=True, capture_output=True, timeout=600)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or b""
-        raise NotInstalledError(f"{error}: {said.decode(errors='replace').strip()[-300:]}") from error
+    folder = environment("bqemulator-1.4.0", PACKAGES)
     (extension,) = folder.glob("venv/lib/python*/site-packages/duckdb_extension_spatial/**/spatial.duckdb_extension")
     question = "import duckdb; print(duckdb.sql('pragma platform').fetchall()[0][0])"
-    platform = subprocess.run([str(python), "-c", question], check=True, capture_output=True, text=True).stdout.strip()
+    python = str(folder / "venv/bin/python")
+    platform = subprocess.run([python, "-c", question], check=True, capture_output=True, text=True).stdout.strip()
     place = folder / f".duckdb/extensions/v{DUCKDB}/{platform}"
-    place.mkdir(parents=True)
-    (place / extension.name).symlink_to(extension)
-    ready.touch()
+    place.mkdir(parents=True, exist_ok=True)
+    if not (place / extension.name).exists():
+        (place / extension.name).symlink_to(extension)
     return folder
 
 
@@ -79,11 +53,7 @@ def _free_port() -> int:
 
 @contextmanager
 def running(log: Path) -> Iterator[Emulator]:
-    """Run it on free ports, with nothing in it.
-
-    Raises:
-        NotInstalledError: its packages cannot be installed.
-    """
+    """Run it on free ports, with nothing in it."""
     folder = _installed()
     rest, storage = _free_port(), _free_port()
     command = ["start", "--ephemeral", "--rest-port", str(rest), "--grpc-port", str(storage), "--log-level", "error"]

@@ -13,6 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import parquet
 
+from tests.connectors.fake_bigquery import FakeBigQuery
+
 Row = dict[str, Any]
 KEY_VALUE: Final = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 INSTANT: Final = pa.timestamp("us", tz="UTC")
@@ -161,3 +163,27 @@ def _flat(row: Row) -> dict[str, str]:
             if cell is not None:
                 flat[key] = json.dumps(cell) if isinstance(cell, list) else str(cell)
     return flat
+
+
+NEWEST: Final = 1_769_760_000_000_000  # 2026-01-30 08:00 UTC, in microseconds
+
+
+def fake_table(name: str) -> FakeBigQuery:
+    """Give a BigQuery that holds 25 rows of one partition in one table, which cost 0, 1, 2 … dollars."""
+    resource = {
+        "tableReference": dict(zip(("projectId", "datasetId", "tableId"), name.split("."), strict=True)),
+        "type": "TABLE",
+        "location": "EU",
+        "schema": {"fields": [_described(field) for field in SCHEMA]},
+    }
+    rows = table([{"cost": float(number)} for number in range(25)])
+    return FakeBigQuery(resource, rows, [("2026-01-30", "202601", str(NEWEST), 25)])
+
+
+def _described(field: pa.Field) -> dict[str, Any]:
+    dtype, mode = field.type, "NULLABLE"
+    if pa.types.is_list(dtype):
+        dtype, mode = dtype.value_type, "REPEATED"
+    if pa.types.is_struct(dtype):
+        return {"name": field.name, "type": "RECORD", "mode": mode, "fields": [_described(one) for one in dtype]}
+    return {"name": field.name, "type": "STRING", "mode": mode}

@@ -34,7 +34,7 @@ def answer(held: Held, request: Request) -> Response:
     """Answer a range query of one metric as Prometheus does, selectors aside."""
     form = request.form
     metric = re.findall(r"(?:count\()?[a-zA-Z_:][\w:]*", form["query"].lstrip("("))[0]
-    result = []
+    result: list[dict[str, Any]] = []
     for name, labels, samples in held:
         if name == metric.removeprefix("count("):
             values = list(_steps(samples, int(form["start"]), int(form["end"]), int(form["step"])))

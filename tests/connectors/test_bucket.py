@@ -211,6 +211,7 @@ def test_a_bucket_that_is_not_there_says_so(bucket: Any, s3: Callable[..., AwsCu
         s3("s3://nobody/x").versions()
 
 
+@pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
@@ -220,14 +221,12 @@ def test_a_bucket_that_is_not_there_says_so(bucket: Any, s3: Callable[..., AwsCu
     ],
 )
 def test_an_answer_of_s3_is_explained_without_credentials(
-    bucket: Any,
     source: Callable[..., AwsCur],
     httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     problem: str,
 ) -> None:
-    assert bucket.name == "acme-billing"
     code = {403: "AccessDenied", 500: "InternalError", 503: "SlowDown"}[status]
     answer = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
     httpserver.expect_request(re.compile(".*")).respond_with_data(answer, status, content_type="application/xml")

@@ -22,6 +22,7 @@ from models.facts import GPU_UTILIZATION, Fact, schema
 DAY = (datetime.now(UTC) - timedelta(days=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 NOW = DAY + timedelta(days=1, hours=6)
 NINE = DAY + timedelta(hours=9)
+pytestmark = pytest.mark.pipeline  # moto takes its time
 Rows = Callable[..., list[dict[str, Any]]]
 
 
@@ -36,14 +37,16 @@ def aws(bucket: Any, s3_server: str) -> str:
 
 @pytest.fixture
 def put(aws: str) -> Callable[..., None]:
-    """Send a value a minute."""
+    """Send one value in five minutes of values a minute, or each."""
     client: Any = boto3.client("cloudwatch", endpoint_url=aws)
 
-    def send(namespace: str, metric: str, values: list[float], start: datetime = NINE, **dimensions: str) -> None:
-        named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    def send(
+        namespace: str, metric: str, values: list[float], start: datetime = NINE, every: int = 5, **named_by: str
+    ) -> None:
+        named = [{"Name": name, "Value": value} for name, value in named_by.items()]
         data = [
             {"MetricName": metric, "Dimensions": named, "Value": value, "Timestamp": start + timedelta(minutes=number)}
-            for number, value in enumerate(values)
+            for number, value in list(enumerate(values))[::every]
         ]
         client.put_metric_data(Namespace=namespace, MetricData=data)
 
@@ -119,10 +122,10 @@ def endpoint(aws: str, name: str, shape: str) -> None:
 def test_an_endpoints_percent_times_gpus_is_divided_by_its_gpus(aws: str, put: Callable[..., None], rows: Rows) -> None:
     endpoint(aws, "chat", "ml.g4dn.12xlarge")
     variant = {"EndpointName": "chat", "VariantName": "AllTraffic"}
-    put("/aws/sagemaker/Endpoints", "GPUUtilization", [200.0] * 60, **variant)
-    put("/aws/sagemaker/Endpoints", "GPUUtilization", [200.0] * 60, **variant)
+    put("/aws/sagemaker/Endpoints", "GPUUtilization", [200.0] * 60, every=1, **variant)
+    put("/aws/sagemaker/Endpoints", "GPUUtilization", [200.0] * 60, every=1, **variant)
     put("/aws/sagemaker/Endpoints", "GPUMemoryUtilization", [300.0] * 60, **variant)
-    put("AWS/SageMaker", "Invocations", [2.0] * 60, **variant)
+    put("AWS/SageMaker", "Invocations", [2.0] * 60, every=1, **variant)
     (row,) = rows()
     assert (row["resource_kind"], row["resource_name"]) == ("endpoint", "chat")
     assert row["resource_id"] == "arn:aws:sagemaker:us-east-1:123456789012:endpoint/chat"

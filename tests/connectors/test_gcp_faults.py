@@ -5,39 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-import pyarrow as pa
 import pytest
 
 from connectors.gcp_billing import GcpBilling
 from models.errors import BadInput, Refused
 from models.facts import Fact
 from tests.connectors.fake_bigquery import FakeBigQuery, serving
-from tests.connectors.gcp_rows import SCHEMA, table
+from tests.connectors.gcp_rows import fake_table
 
 TABLE = "acme-billing.export.gcp_billing_export_resource_v1_0123AB"
-NEWEST = 1_769_760_000_000_000  # 2026-01-30 08:00 UTC, in microseconds
-
-
-def described(field: pa.Field) -> dict[str, Any]:
-    dtype, mode = field.type, "NULLABLE"
-    if pa.types.is_list(dtype):
-        dtype, mode = dtype.value_type, "REPEATED"
-    if pa.types.is_struct(dtype):
-        return {"name": field.name, "type": "RECORD", "mode": mode, "fields": [described(one) for one in dtype]}
-    return {"name": field.name, "type": "STRING", "mode": mode}
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeBigQuery]:
     """Serve 25 rows of one partition."""
-    resource = {
-        "tableReference": dict(zip(("projectId", "datasetId", "tableId"), TABLE.split("."), strict=True)),
-        "type": "TABLE",
-        "location": "EU",
-        "schema": {"fields": [described(field) for field in SCHEMA]},
-    }
-    rows = table([{"cost": float(number)} for number in range(25)])
-    with serving(FakeBigQuery(resource, rows, [("2026-01-30", "202601", str(NEWEST), 25)])) as found:
+    with serving(fake_table(TABLE)) as found:
         yield found
 
 

@@ -88,6 +88,7 @@ def test_a_replayed_answer_may_tell_more_cached_tokens_than_the_prompt_has(
     assert dict(row["tags"])["cached_tokens"] == "60"
 
 
+@pytest.mark.pipeline
 def test_a_month_of_31_days_is_put_together_from_days_that_landed_when_they_were_served(
     openrouter: Callable[..., OpenRouter], provider: FakeProvider
 ) -> None:
@@ -118,6 +119,7 @@ def test_since_says_that_a_part_of_a_month_is_meant(openrouter: Callable[..., Op
     assert read(source, october)[1].lines == 10
 
 
+@pytest.mark.pipeline
 def test_a_settled_month_is_final_and_loaded_once_more(openrouter: Callable[..., OpenRouter]) -> None:
     (october,) = openrouter(date(2025, 10, 30)).versions()
     openrouter(date(2025, 11, 29)).versions()

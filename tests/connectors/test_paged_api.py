@@ -259,6 +259,7 @@ def test_the_window_is_35_days_from_the_first_of_their_month(openai: Callable[..
     assert (lines(source, february), lines(source, march)) == (58, 62)
 
 
+@pytest.mark.pipeline
 def test_a_month_is_read_until_it_has_settled_and_then_no_more(
     openai: Callable[..., OpenAi], provider: FakeProvider
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_month_is_read_until_it_has_settled_and_then_no_more(
     assert february[0].fingerprint == february[1].fingerprint != february[2].fingerprint == february[3].fingerprint
 
 
+@pytest.mark.pipeline
 def test_months_missed_by_a_pause_are_read_once_it_ends(openai: Callable[..., OpenAi]) -> None:
     openai(since=None, until=date(2024, 2, 12)).versions()
     source = openai(since=None, until=date(2024, 6, 20))

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import stamina
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from connectors.prometheus import Prometheus
 from connectors.prometheus_series import share
@@ -323,7 +324,128 @@ def test_a_server_without_samples_has_no_months(
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick() -> Iterator[None]:
     stamina.set_testing(True, attempts=4)
     yield
     stamina.set_testing(False)
+
+
+@pytest.fixture
+def server(httpserver: HTTPServer) -> str:
+    return prometheus_server.recorded([dcgm("DEV_GPU_UTIL", every_minute(NINE, 55, 50))], httpserver)
+
+
+def fingerprints(source: Prometheus) -> list[str]:
+    return [version.fingerprint for version in source.versions()]
+
+
+def test_days_that_are_over_are_asked_for_once_and_the_open_one_when_it_is_old(
+    server: str, httpserver: HTTPServer, source: Callable[..., Prometheus]
+) -> None:
+    first = fingerprints(source(server))
+    asked = len(httpserver.log)
+    assert fingerprints(source(server, now=NOW + timedelta(minutes=10))) == first
+    assert len(httpserver.log) == asked
+    assert fingerprints(source(server, now=NOW + timedelta(minutes=20))) == first
+    again = [request.form["start"] for request, _ in httpserver.log[asked:]]
+    assert set(again) == {f"{datetime(2026, 7, 2, tzinfo=UTC).timestamp():.0f}"}
+
+
+def test_a_pull_that_was_cut_goes_on_and_ends_as_one_that_was_not(
+    server: str, httpserver: HTTPServer, source: Callable[..., Prometheus], tmp_path: Path
+) -> None:
+    whole = fingerprints(source(server))
+    (tmp_path / "landing").rename(tmp_path / "undisturbed")
+    held = [dcgm("DEV_GPU_UTIL", every_minute(NINE, 55, 50))]
+    answered = []
+
+    def dies(request: Request) -> Response:
+        answered.append(request)
+        return prometheus_server.answer(held, request) if len(answered) < 20 else Response("", 400)
+
+    httpserver.clear()
+    httpserver.expect_request("/api/v1/query_range").respond_with_handler(dies)
+    with pytest.raises(BadInput, match="Prometheus answers 400"):
+        source(server, max_concurrent=1).versions()
+    kept = sorted(path.name for path in (tmp_path / "landing").rglob("*.parquet"))
+    prometheus_server.recorded(held, httpserver)
+    assert kept
+    assert fingerprints(source(server)) == whole
+
+
+def test_long_ranges_are_cut_into_as_many_points_as_prometheus_gives(
+    server: str, httpserver: HTTPServer, source: Callable[..., Prometheus]
+) -> None:
+    source(server, step_seconds=5).versions()
+    forms = [request.form for request, _ in httpserver.log]
+    points = [(int(form["end"]) - int(form["start"])) // int(form["step"]) + 1 for form in forms]
+    assert 8000 < max(points) <= 11_000
+
+
+def test_what_passes_by_itself_is_tried_again_and_what_does_not_is_not(
+    httpserver: HTTPServer, source: Callable[..., Prometheus]
+) -> None:
+    held = [dcgm("DEV_GPU_UTIL", every_minute(NINE, 55, 50))]
+    faults = [429, 503, 500]
+
+    def answer(request: Request) -> Response:
+        return Response("", faults.pop()) if faults else prometheus_server.answer(held, request)
+
+    httpserver.expect_request("/api/v1/query_range").respond_with_handler(answer)
+    url = httpserver.url_for("").rstrip("/")
+    assert len(fingerprints(source(url, max_concurrent=1))) == 1
+    httpserver.clear()
+    httpserver.expect_request("/api/v1/query_range").respond_with_data("no", status=401)
+    with pytest.raises(BadInput, match=r"401.*Set `token` or `headers`"):
+        source(url, step_seconds=30, max_concurrent=1).versions()
+    # One more may have begun before the first came back.
+    assert len(httpserver.log) <= 2
+
+
+@pytest.mark.parametrize("body", ["<html>", "{}", '{"status":"success","data":{"resultType":"vector","result":[]}}'])
+def test_an_answer_of_something_else_is_refused(
+    httpserver: HTTPServer, source: Callable[..., Prometheus], body: str
+) -> None:
+    httpserver.expect_request("/api/v1/query_range").respond_with_data(body)
+    with pytest.raises(BadInput, match=r"is none of Prometheus'.*Check that `url`"):
+        source(httpserver.url_for("")).versions()
+
+
+def test_secrets_are_sent_and_never_shown(
+    httpserver: HTTPServer, source: Callable[..., Prometheus], tmp_path: Path
+) -> None:
+    httpserver.expect_request("/api/v1/query_range").respond_with_data("no", status=403)
+    options = {"token": "canary-token", "headers": {"X-Scope-OrgID": "canary-tenant"}, "max_concurrent": 1}
+    prometheus = source(httpserver.url_for(""), **options)
+    with pytest.raises(BadInput) as raised:
+        prometheus.versions()
+    request, _ = httpserver.log[0]
+    assert request.headers["Authorization"] == "Bearer canary-token"
+    assert request.headers["X-Scope-OrgID"] == "canary-tenant"
+    shown = [str(raised.value), repr(raised.value), repr(prometheus), repr(prometheus._options)]  # noqa: SLF001
+    assert not [text for text in shown if "canary" in text]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+    with pytest.raises(ValueError, match="without a user") as bad:
+        Prometheus.Options(url="http://me:canary@host:9090")
+    assert "canary" not in str(bad.value)
+
+
+@pytest.mark.pipeline
+def test_a_month_the_server_has_begun_to_forget_stays_as_it_was(
+    server: str, source: Callable[..., Prometheus], tmp_path: Path
+) -> None:
+    later = datetime(2026, 8, 2, 6, tzinfo=UTC)
+    assert fingerprints(source(server, now=later, retention_days=15)) == []
+    (tmp_path / "landing").rename(tmp_path / "forgotten")
+    (july,) = source(server, now=later).versions()
+    assert (july.billing_period, july.is_final) == (date(2026, 7, 1), True)
+    assert fingerprints(source(server, now=later, retention_days=15)) == [july.fingerprint]
+
+
+def test_a_damaged_file_is_named(server: str, source: Callable[..., Prometheus], tmp_path: Path) -> None:
+    prometheus = source(server)
+    (version,) = prometheus.versions()
+    path = next(path for path in (tmp_path / "landing").rglob("2026-07-01.*.parquet") if ".0." not in path.name)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(BadInput, match="the file is damaged"):
+        prometheus.fetch(version)

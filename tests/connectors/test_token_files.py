@@ -159,6 +159,14 @@ def test_token_metrics_are_refused_because_they_do_not_tell_cached_tokens_apart(
         read("otel_genai", {"resourceMetrics": []})
 
 
+@pytest.mark.parametrize(
+    "line", [{"resourceSpans": "all"}, {"resourceSpans": [{"scopeSpans": [1]}]}, {"attributes": [["a"]]}]
+)
+def test_a_line_of_another_shape_is_named(read: Read, line: Mapping[str, Any]) -> None:
+    with pytest.raises(BadInput, match="line 1: a field has another shape than it should have"):
+        read("otel_genai", line)
+
+
 def test_what_people_said_to_a_model_is_not_kept(read: Read) -> None:
     secret = put(otel_line(1), "attributes.gen_ai\\.input\\.messages", "my salary is")
     (row,) = read("otel_genai", put(secret, "attributes.gen_ai\\.prompt\\.0\\.content", "my salary is"))

@@ -271,9 +271,8 @@ def test_no_api_key_is_kept_or_shown(tmp_path: Path, usage: UsageFile, opened: O
     assert not [text for text in said if KEY in text]
 
 
-def test_it_reads_s3_like_a_folder(
-    tmp_path: Path, usage: UsageFile, opened: Open, upload: Callable[[Path], None], s3_server: str
-) -> None:
+def test_s3_is_read_like_a_folder(tmp_path: Path, upload: Callable[[Path], None], s3_server: str) -> None:
+    usage, opened = USAGE_FILES["bedrock_logs"], opener(tmp_path, "bedrock_logs")
     write(tmp_path / "in" / "a" / "usage.jsonl.gz", usage.row(1), usage.row(2))
     upload(tmp_path / "in")
     here, _ = read(opened(tmp_path / "in"))

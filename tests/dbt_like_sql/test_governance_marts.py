@@ -15,7 +15,7 @@ from tests.dbt_like_sql.test_marts import Warehouse
 
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
 PROPORTIONAL = Sharing(Method.PROPORTIONAL, frozenset(Pool), {})
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,11 @@ def charge(warehouse: Warehouse, number: int, workload: str, cost: object, day: 
 
 
 def daily(warehouse: Warehouse, workload: str, first: date, costs: list[float], **more: Any) -> None:
+    # One transaction: a commit per row takes most of a second.
+    warehouse.connection.begin()
     for number, cost in enumerate(costs):
         charge(warehouse, 1000 + number, workload, f"{cost:.2f}", first + timedelta(days=number), **more)
+    warehouse.connection.commit()
 
 
 def test_teams_are_shown_the_whole_bill(warehouse: Warehouse) -> None:
@@ -91,7 +94,7 @@ def test_budget_of_a_whole_month_is_what_was_spent(warehouse: Warehouse) -> None
     budget(warehouse, "all", 140)
     budget(warehouse, "search-other", 400, team="search", workload="not_ai")
     budget(warehouse, "nobody", 1, team="nobody")
-    warehouse.refresh()
+    warehouse.refresh("budget_status")
     found = warehouse.rows("select * from marts.budget_status order by budget_name")
     figures = {row["budget_name"]: (row["month_to_date_cost"], row["status"], row["breach_date"]) for row in found}
     assert figures == {
@@ -111,7 +114,6 @@ def test_open_month_is_projected_and_its_breach_dated(warehouse: Warehouse) -> N
     budget(warehouse, "wide", 4000, workload="training")
     budget(warehouse, "spent", 500, workload="training")
     warehouse.load(is_final=True, billing_period=MARCH)
-    warehouse.refresh()
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("budget_status", "cost_forecast")
     found = warehouse.rows("select * from marts.budget_status where usage_period = '2026-03-01' order by budget_name")
@@ -130,13 +132,11 @@ def test_open_month_is_projected_and_its_breach_dated(warehouse: Warehouse) -> N
     ]
     # February alone has four weeks before it and an end.
     assert [row["held_out_months"] for row in months] == [0, 0]
-    assert warehouse.refusals() - {"assert_charges_daily_equal_loads"} == set()
 
 
 def test_open_month_with_too_few_days_is_undetermined(warehouse: Warehouse) -> None:
     daily(warehouse, "training", JANUARY, [100.0] * 5)
     budget(warehouse, "training", 1000, workload="training")
-    warehouse.refresh()
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("budget_status", "cost_forecast")
     (row,) = warehouse.rows("select * from marts.budget_status")
@@ -149,7 +149,6 @@ def test_open_month_with_too_few_days_is_undetermined(warehouse: Warehouse) -> N
 def test_held_out_months_show_both_errors(warehouse: Warehouse) -> None:
     # The last January week costs double, so repeating it foresees twice of February: 5600 instead of 2800.
     daily(warehouse, "inference", JANUARY, [100.0] * 24 + [200.0] * 7 + [100.0] * 28)
-    warehouse.refresh()
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("cost_forecast")
     row = warehouse.rows("select * from marts.cost_forecast where series_kind = 'all_ai'")[0]
@@ -164,9 +163,8 @@ def test_odd_day_names_the_key_that_explains_it(warehouse: Warehouse) -> None:
     for number in range(60):
         cost = 2500 if number == 45 else 100
         day = JANUARY + timedelta(days=number)
-        where = {"service_name": "SageMaker", "usage_type": "Host:ml.p5", "sub_account_id": "2"}
+        where: Row = {"service_name": "SageMaker", "usage_type": "Host:ml.p5", "sub_account_id": "2"}
         charge(warehouse, 5000 + number, "inference", cost, day, **where)
-    warehouse.refresh()
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("cost_anomalies")
     found = warehouse.rows("select * from marts.cost_anomalies order by series_kind")
@@ -182,13 +180,12 @@ def test_odd_day_names_the_key_that_explains_it(warehouse: Warehouse) -> None:
 
 
 def test_variance_sums_to_the_change_and_says_why(warehouse: Warehouse) -> None:
-    tokens = {"service_name": "Bedrock", "usage_type": "tokens", "pricing_unit": "1K tokens"}
+    tokens: Row = {"service_name": "Bedrock", "usage_type": "tokens", "pricing_unit": "1K tokens"}
     charge(warehouse, 1, "inference", 100, consumed_quantity=10, **tokens)
     charge(warehouse, 2, "inference", 180, FEBRUARY, consumed_quantity=20, **tokens)
     charge(warehouse, 3, "training", 70)
     charge(warehouse, 4, "storage", 30, FEBRUARY)
     warehouse.load()
-    warehouse.refresh()
     refresh_cost_variance(warehouse.connection)
     warehouse.refresh("cost_variance")
     found = warehouse.rows("select * from marts.cost_variance order by workload")
@@ -204,7 +201,7 @@ def test_variance_sums_to_the_change_and_says_why(warehouse: Warehouse) -> None:
 
 
 def test_utilization_of_a_commitment_is_what_it_covered(warehouse: Warehouse) -> None:
-    plan = {"commitment_discount_id": "sp-1"}
+    plan: Row = {"commitment_discount_id": "sp-1"}
     charge(warehouse, 1, "inference", 60, list_cost=100, **plan)
     charge(warehouse, 2, "not_ai", 20, list_cost=40, **plan)
     charge(warehouse, 3, "shared", 20, charge_category="Purchase", idle_reason="unused_commitment", **plan)
@@ -218,12 +215,12 @@ def test_utilization_of_a_commitment_is_what_it_covered(warehouse: Warehouse) ->
 
 
 def test_spot_savings_without_list_price_are_undetermined(warehouse: Warehouse) -> None:
-    spot = {"pricing_category": "Dynamic", "accelerator": "A100", "accelerator_count": 8}
+    spot: Row = {"pricing_category": "Dynamic", "accelerator": "A100", "accelerator_count": 8}
     charge(warehouse, 1, "training", 38, billed_cost=40, list_cost=100, instance_type="p4d", **spot)
     charge(warehouse, 2, "training", 40, billed_cost=40, list_cost=100, instance_type="p4de", **spot)
     charge(warehouse, 3, "training", 10, instance_type="p4de", **spot)
     charge(warehouse, 4, "training", 50, list_cost=60, pricing_category="Standard")
-    warehouse.refresh()
+    warehouse.refresh("spot_savings")
     found = warehouse.rows("select * from marts.spot_savings order by instance_type")
     assert [(row["instance_type"], row["saved_cost"], row["saved_share"], row["status"]) for row in found] == [
         ("p4d", 60, 0.6, "measured"),
@@ -238,7 +235,7 @@ def test_storage_is_aged_from_the_month_it_was_first_seen(warehouse: Warehouse) 
     charge(warehouse, 4, "storage", 8, MARCH, resource_id="new")
     charge(warehouse, 5, "storage", 16, MARCH)
     warehouse.load()
-    warehouse.refresh()
+    warehouse.refresh("storage_by_age")
     found = warehouse.rows("select * from marts.storage_by_age where usage_period = '2026-03-01' order by age_months")
     columns = ("age_months", "is_at_least", "resource_count", "effective_cost")
     assert [tuple(row[name] for name in columns) for row in found] == [
@@ -250,12 +247,12 @@ def test_storage_is_aged_from_the_month_it_was_first_seen(warehouse: Warehouse) 
 
 
 def test_gpu_hours_have_a_price_by_how_they_were_bought(warehouse: Warehouse) -> None:
-    h100 = {"accelerator": "H100", "accelerator_count": 8}
-    plan = {"pricing_category": "Committed", "commitment_discount_id": "sp-1"}
+    h100: Row = {"accelerator": "H100", "accelerator_count": 8}
+    plan: Row = {"pricing_category": "Committed", "commitment_discount_id": "sp-1"}
     charge(warehouse, 1, "training", 80, pricing_category="Standard", **h100)
     charge(warehouse, 2, "training", 24, pricing_category="Dynamic", **h100)
     charge(warehouse, 3, "training", 40, line_item_type="SavingsPlanCoveredUsage", **plan, **h100)
-    fee = {"charge_category": "Purchase", "line_item_type": "SavingsPlanRecurringFee"}
+    fee: Row = {"charge_category": "Purchase", "line_item_type": "SavingsPlanRecurringFee"}
     charge(warehouse, 4, "training", 8, **fee, idle_reason="unused_commitment", **h100)
     charge(warehouse, 5, "training", -5, charge_category="Credit", **h100)
     charge(warehouse, 6, "training", 30, usage_type="CapacityBlockFee:p5", charge_category="Purchase", **h100)
@@ -272,7 +269,7 @@ def test_gpu_hours_have_a_price_by_how_they_were_bought(warehouse: Warehouse) ->
 
 def test_credits_burn_down_at_the_pace_of_the_last_thirty_days(warehouse: Warehouse) -> None:
     for month, name in ((1, "old"), (2, "new")):
-        credit = {"charge_category": "Credit", "charge_description": "Activate 2026"}
+        credit: Row = {"charge_category": "Credit", "charge_description": "Activate 2026"}
         charge(warehouse, month, "shared", -30, date(2026, month, 15), **credit)
         charge(warehouse, 10 + month, "inference", 100, date(2026, month, 28), service_name=name)
     charge(warehouse, 20, "shared", -7, FEBRUARY, charge_category="Credit", charge_description="something else")
@@ -281,7 +278,7 @@ def test_credits_burn_down_at_the_pace_of_the_last_thirty_days(warehouse: Wareho
                   description="activate", **grant)  # fmt: skip
     warehouse.add("reference.credit_grants", grant_name="edp", kind="commitment", granted_cost=5000, **grant)
     warehouse.add("reference.credit_grants", grant_name="small", kind="prepaid", granted_cost=150, **grant)
-    warehouse.refresh()
+    warehouse.refresh("credit_burndown")
     found = warehouse.rows("select * from marts.credit_burndown")
     columns = ("used_cost", "left_cost", "last_30_days_cost", "used_up_on", "status")
     assert {row["grant_name"]: tuple(row[name] for name in columns) for row in found} == {
@@ -302,7 +299,7 @@ def test_what_is_expected_and_absent_is_named(warehouse: Warehouse) -> None:
     warehouse.add("reference.expected", kind="account", entity="3")
     warehouse.load(is_final=True)
     warehouse.load(is_final=True, billing_period=FEBRUARY)
-    warehouse.refresh()
+    warehouse.refresh("completeness")
     january = "select * from marts.completeness where billing_period = '2026-01-01' order by kind, entity"
     assert [
         (row["kind"], row["entity"], row["expected_because"], row["is_present"], row["missing_day_count"])
@@ -349,7 +346,7 @@ def test_cost_of_revenue_is_what_the_configuration_says(warehouse: Warehouse) ->
 
 
 def test_a_run_is_a_resource_until_it_rests(warehouse: Warehouse) -> None:
-    job = {"resource_id": "arn:aws:sagemaker:us-east-1:1:training-job/ranker", "resource_name": "ranker"}
+    job: Row = {"resource_id": "arn:aws:sagemaker:us-east-1:1:training-job/ranker", "resource_name": "ranker"}
     for number, day in enumerate((1, 2, 5, 9)):
         charge(warehouse, number, "training", 10, date(2026, 1, day), accelerator="A100", accelerator_count=8,
                team="search", **job)  # fmt: skip
@@ -375,18 +372,17 @@ def test_a_run_is_a_resource_until_it_rests(warehouse: Warehouse) -> None:
     assert warehouse.refusals() == set()
 
 
-@pytest.mark.parametrize(
-    ("sabotage", "refusal"),
-    [
-        ("update marts.commitment_utilization set unused_cost = 9", "assert_commitment_utilization_sum_to_charges"),
-        ("update marts.cogs_and_rnd_costs set effective_cost = 9", "assert_cogs_and_rnd_costs_sum_to_charges"),
-        ("delete from marts.storage_by_age", "assert_storage_by_age_sum_to_charges"),
-        ("delete from marts.training_runs", "assert_training_runs_sum_to_charges"),
-        ("update marts.gpu_hour_rates set effective_cost = 9", "assert_gpu_hour_rates_sum_to_charges"),
-        ("update marts.restatements set retag_change_cost = 9", "assert_restatements_sum_to_change"),
-    ],
-)
-def test_check_finds_a_wrong_mart(warehouse: Warehouse, sabotage: str, refusal: str) -> None:
+SABOTAGE = {
+    "assert_commitment_utilization_sum_to_charges": "update marts.commitment_utilization set unused_cost = 9",
+    "assert_cogs_and_rnd_costs_sum_to_charges": "update marts.cogs_and_rnd_costs set effective_cost = 9",
+    "assert_storage_by_age_sum_to_charges": "delete from marts.storage_by_age",
+    "assert_training_runs_sum_to_charges": "delete from marts.training_runs",
+    "assert_gpu_hour_rates_sum_to_charges": "update marts.gpu_hour_rates set effective_cost = 9",
+    "assert_restatements_sum_to_change": "update marts.restatements set retag_change_cost = 9",
+}
+
+
+def test_each_check_finds_its_wrong_mart(warehouse: Warehouse) -> None:
     charge(warehouse, 1, "training", 10, commitment_discount_id="sp-1", accelerator="H100", accelerator_count=8)
     charge(warehouse, 2, "storage", 10)
     amounts = {"reported_cost": 5, "provider_change_cost": 5, "retag_change_cost": 0, "current_cost": 10}
@@ -394,5 +390,6 @@ def test_check_finds_a_wrong_mart(warehouse: Warehouse, sabotage: str, refusal: 
     warehouse.load()
     warehouse.refresh()
     assert warehouse.refusals() == set()
-    warehouse.connection.execute(sabotage)
-    assert warehouse.refusals() == {refusal}
+    for statement in SABOTAGE.values():
+        warehouse.connection.execute(statement)
+    assert warehouse.refusals() == set(SABOTAGE)

@@ -90,6 +90,18 @@ def test_the_last_override_that_fits_wins_and_only_in_its_context() -> None:
     )
 
 
+def test_a_dated_id_is_one_versions_price_and_a_bare_name_all_versions() -> None:
+    def card(model: str) -> RateCard:
+        rates = {"uncached_input": Decimal(1), "output": Decimal(1)}
+        rule = PriceOverride(provider="OpenAI", model=model, effective_from=date(2026, 1, 1), per_million=rates)
+        return RateCard(Prices(overrides=[rule]))
+
+    cost = money("0.00101")
+    assert one(card("gpt-4o"), llm_model_id="gpt-4o-2024-08-06")["priced_cost"] == cost
+    assert one(card("gpt-4o-2024-08-06"), llm_model_id="gpt-4o-2024-08-06")["priced_cost"] == cost
+    assert one(card("gpt-4o-2024-05-13"), llm_model_id="gpt-4o-2024-08-06")["priced_cost"] == money("0.0026")
+
+
 def test_the_version_of_the_library_stands_with_each_price_and_in_the_digest() -> None:
     card = RateCard()
     price = card.resolve(PriceKey("OpenAI", "gpt-4o", "gpt-4o", "gpt-4o", date(2026, 7, 1)))

@@ -1,5 +1,6 @@
 """What the usage objects of each provider mean, on objects that providers sent and on invented ones."""
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.usage_objects import count
 from models.llm_providers import SELF_HOSTED, UNDETERMINED, provider_named, provider_of_model
@@ -202,6 +205,69 @@ def test_a_provider_has_the_name_that_charges_use(written: str, name: str) -> No
 )
 def test_a_model_id_tells_its_provider_where_only_one_gives_it_out(model_id: str, name: str) -> None:
     assert provider_of_model(model_id) == name
+
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "chat": (
+        "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details.cached_tokens",
+        "prompt_tokens_details.cache_write_tokens", "completion_tokens_details.reasoning_tokens",
+    ),
+    "litellm": (
+        "prompt_tokens", "completion_tokens", "prompt_tokens_details.cached_tokens",
+        "prompt_tokens_details.cache_creation_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+        "prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+    ),
+    "deepseek": ("prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens"),
+    "responses": (
+        "input_tokens", "output_tokens", "total_tokens", "input_tokens_details.cached_tokens",
+        "input_tokens_details.cache_write_tokens", "output_tokens_details.reasoning_tokens",
+    ),
+    "anthropic": (
+        "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens",
+        "cache_creation.ephemeral_5m_input_tokens", "cache_creation.ephemeral_1h_input_tokens",
+        "output_tokens_details.thinking_tokens",
+    ),
+    "gemini": (
+        "promptTokenCount", "toolUsePromptTokenCount", "cachedContentTokenCount", "candidatesTokenCount",
+        "thoughtsTokenCount",
+    ),
+    "converse": (
+        "inputTokens", "outputTokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cacheWriteInputTokens",
+        "cacheWriteInputTokenCount",
+    ),
+    "cohere": ("billed_units.input_tokens", "billed_units.output_tokens", "tokens.input_tokens", "cached_tokens"),
+    "disjoint": ("uncached_input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "output_tokens"),
+}  # fmt: skip
+
+
+@st.composite
+def _usages(draw: st.DrawFn) -> Mapping[str, Any]:
+    """Make an object with some fields of one provider; the same count wherever two spellings mean one thing."""
+    usage: dict[str, Any] = {}
+    same = {"cacheReadInputTokenCount": "cacheReadInputTokens", "cacheWriteInputTokenCount": "cacheWriteInputTokens"}
+    numbers: dict[str, int | None] = {}
+    for path in FAMILIES[draw(st.sampled_from(sorted(FAMILIES)))]:
+        name = same.get(path, path)
+        number = numbers.setdefault(name, draw(st.one_of(st.none(), st.integers(0, 1_000))))
+        if draw(st.booleans()):
+            held = usage
+            *inwards, last = path.split(".")
+            for part in inwards:
+                held = held.setdefault(part, {})
+            held[last] = number
+    return usage
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(_usages(), min_size=1, max_size=30))
+def test_both_ways_of_counting_agree_on_any_part_of_an_object(usages: list[Mapping[str, Any]]) -> None:
+    known = []
+    for usage in usages:
+        with contextlib.suppress(ValueError):
+            flat(usage)
+            known.append(usage)
+    if known:
+        parsed(*known)
 
 
 @pytest.mark.real_data
