@@ -76,7 +76,7 @@ def uncounted(labels: Mapping[str, str]) -> str | None:
 
 
 def _of(role: Role, metric: str, scale: float, device: Device | None) -> Reading | None:
-    return device and Reading(role, metric, device, scale)
+    return Reading(role, metric, device, scale) if device else None
 
 
 def _agents(labels: Mapping[str, str]) -> Device | None:

@@ -38,6 +38,8 @@ PARTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "method": pl.String,
     **dict.fromkeys(COST_COLUMNS, MONEY),
 }
+# What an hour needs of its key's attribution.
+NEEDED: Final = ("service_code", "usage_type", "charge_category", "sub_account_id", "tags", *OWNER)
 # What tells a daily row's own hours; its commitment and invoice change nothing about whose they were.
 _ROW: Final = ("key_id", "usage_date", "resource_id", "region_id")
 _GOOGLE: Final = r"^[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}$"
@@ -73,7 +75,7 @@ def reunite(daily: pl.DataFrame, hours: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         daily: one month of one source, as in `allocation.allocate`.
-        hours: its accelerator-hours and the hours of parts, with their attribution and cost columns.
+        hours: its `ledger.gpu_hours`, with `NEEDED` of their attribution.
 
     Returns:
         Parts (`PARTS`) of the rows that something beside them explains; the others keep their own owner.

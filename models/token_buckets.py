@@ -203,7 +203,9 @@ def buckets(usage: pl.Expr) -> dict[str, pl.Expr]:
     is_gemini = _any(field, "gemini_prompt", "gemini_candidates")
     # Anthropic names its cache at the top and has no details; OpenAI's responses keep theirs in the details.
     is_anthropic = (
-        ~is_chat & field("cached_inside").is_null() & _any(field, "cache_read", "cache_write", "cache_write_5m")
+        ~is_chat
+        & field("cached_inside").is_null()
+        & _any(field, "cache_read", "cache_write", "cache_write_5m", "cache_write_1h")
     )
     cache_read = pl.coalesce(
         map(field, ("cache_read_tokens", "cached_inside", "cache_read", "converse_read", "gemini_cached"))

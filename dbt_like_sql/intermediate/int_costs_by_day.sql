@@ -1,11 +1,18 @@
 /*
-What usage costs by day, without credits and tax: what budgets, forecasts and anomalies look at.
+What usage costs by day, without credits and tax: what budgets, forecasts and anomalies look at. API usage that no bill
+covers yet counts at its estimated price.
 One row per day, provider, workload, team, language model, source, billing period and key.
 */
 with
 
-charges as (
+everything as (
     select * from intermediate.int_charges_allocated
+    union all by name
+    select * from intermediate.int_estimated_charges
+),
+
+charges as (
+    select * from everything
     where coalesce(charge_category, '') not in ('Credit', 'Tax')
 )
 

@@ -1,15 +1,28 @@
 /*
 The last day that every bill still coming in has reached. The last day of an open bill may be half a day, so it does not
-count unless it ends its month; a bill a week behind the others has ended. One row per warehouse.
+count unless it ends its month. A bill a week behind the others has ended. A bill whose months have one day each counts
+by the month: a month is reported when it is final, and asked for only where no bill counts by the day.
+One row per warehouse.
 */
 with
+
+months as (
+    select
+        source,
+        usage_period,
+        max(usage_date) as last_date,
+        count(distinct usage_date) as day_count
+    from intermediate.int_charges_allocated
+    where charge_category = 'Usage'
+    group by all
+),
 
 lasts as (
     select
         source,
-        max(usage_date) as last_date
-    from intermediate.int_charges_allocated
-    where charge_category = 'Usage'
+        max(last_date) as last_date,
+        max(day_count) = 1 as is_monthly
+    from months
     group by all
 ),
 
@@ -26,18 +39,35 @@ whole as (
     select
         lasts.source,
         lasts.last_date,
-        if(
-            coalesce(finals.is_final, false) or lasts.last_date = last_day(lasts.last_date),
-            lasts.last_date,
-            lasts.last_date - 1
-        ) as last_whole_date
+        lasts.is_monthly,
+        case
+            when lasts.is_monthly and finals.is_final then last_day(lasts.last_date)
+            when lasts.is_monthly then lasts.last_date - 1
+            when finals.is_final or lasts.last_date = last_day(lasts.last_date) then lasts.last_date
+            else lasts.last_date - 1
+        end as last_whole_date
     from lasts
     left join finals
         on lasts.source = finals.source
             and date_trunc('month', lasts.last_date) = finals.billing_period
+),
+
+asked as (
+    select
+        last_date,
+        last_whole_date
+    from whole
+    qualify is_monthly = bool_and(is_monthly) over ()
+),
+
+newest as (
+    select
+        last_whole_date,
+        last_date >= max(last_date) over () - 7 as is_coming_in
+    from asked
 )
 
 select min(last_whole_date)::date as reported_until_date -- Last whole day, UTC.
-from whole
-where last_date >= (select max(lasts.last_date) from lasts) - 7
+from newest
+where is_coming_in
 having count(*) > 0

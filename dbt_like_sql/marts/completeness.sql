@@ -1,7 +1,7 @@
 /*
 Is every bill there that should be? Expected is what is configured under `expected`, and what one of the three months
-before had; what is new is listed too. Days are counted for sources and payers from their first day to the last day
-reported. One row per billing period, kind and entity.
+before had; what is new is listed too. Days are counted for sources and payers whose bills count by the day, from their
+first day to the last day reported. One row per billing period, kind and entity.
 */
 with
 
@@ -57,7 +57,7 @@ present as (
     from charged
 ),
 
-found as (
+counted as (
     select
         kind,
         entity,
@@ -67,6 +67,13 @@ found as (
     from present
     where entity is not null
     group by all
+),
+
+found as (
+    select
+        *,
+        kind in ('source', 'payer') and max(day_count) over (partition by kind, entity) > 1 as is_by_day
+    from counted
 ),
 
 months as (
@@ -121,7 +128,7 @@ select
     found.entity is not null as is_present, -- The month's bills have it.
     coalesce(found.effective_cost, 0)::decimal(38, 12) as effective_cost, -- What it cost.
     if(
-        kind in ('source', 'payer') and found.entity is not null,
+        found.is_by_day,
         greatest(
             datediff(
                 'day',

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import close, explain, report, run, show
+from pipelines.cli import close, explain, report, run, show, upkeep
 
 app = typer.Typer(
     name="apportion",
@@ -22,6 +22,8 @@ app = typer.Typer(
 
 for command in (
     run.demo,
+    upkeep.init,
+    upkeep.doctor,
     run.run,
     show.split,
     show.idle,
@@ -34,6 +36,7 @@ for command in (
     close.close,
     show.query,
     report.report,
+    upkeep.vacuum,
     run.dev,
 ):
     app.command()(command)

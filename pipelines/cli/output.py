@@ -123,7 +123,7 @@ def _bar(size: float, longest: float, width: int) -> str:
 
 
 def _written(value: Any, unit: str, currency: str) -> str:
-    from pipelines.reports.wording import full, percent, short
+    from pipelines.reports.wording import full, short
 
     match unit, value:
         case _, None:
@@ -135,7 +135,7 @@ def _written(value: Any, unit: str, currency: str) -> str:
         case "number", _:
             return short(Decimal(value))
         case "share", _:
-            return percent(value)
+            return f"{value:.1%}"
         case _:
             return cell(value)
 

@@ -124,7 +124,7 @@ def _kept(ledger: Ledger, fact: Fact, adds: list[AddAction], totals: Totals) -> 
         written.select(
             lines=own.sum(),
             split_lines=(~own).sum(),
-            currency=pl.when(pl.col("billing_currency").n_unique() == 1)
+            currency=pl.when(pl.col("billing_currency").n_unique() <= 1)
             .then(pl.col("billing_currency").first())
             .otherwise(pl.lit("mixed")),
             **{column: pl.col(column).filter(own).sum() for column in COST_COLUMNS},

@@ -60,13 +60,13 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
     """
 
     @dg.asset(
-        key=["charges", name],
+        key=["sources", name],
         group_name="ledger",
         kinds={"deltalake", "polars"},
         partitions_def=MONTHS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["charges", name])],
-        description=f"Lines of the bills of `{name}` ({kind}), by invoice month; unchanged months cost nothing.",
+        check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["sources", name])],
+        description=f"What `{name}` ({kind}) says, by month; unchanged months cost nothing.",
         metadata={
             "dagster/column_schema": _column_schema({name: column.meaning for name, column in CHARGES.items()}),
         },
@@ -115,7 +115,7 @@ def _load(settings: Settings, name: str, wanted: set[str], progress: Progress) -
 
 def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     """Make the asset that tags changed months and aggregates them by day and hour."""
-    sources = [dg.AssetKey(["charges", source.name]) for source in settings.sources]
+    sources = [dg.AssetKey(["sources", source.name]) for source in settings.sources]
 
     @dg.multi_asset(
         specs=[

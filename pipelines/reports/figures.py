@@ -12,11 +12,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.warehouse.database import builds
-from pipelines.warehouse.reader import NotFound, QueryError, report
+from pipelines.warehouse.reader import Connection, NotFound, QueryError, report
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from pipelines.settings import Settings
 
 _MONTH_COLUMNS: Final = ("period", "usage_period", "billing_period", "month")
@@ -176,7 +174,7 @@ def gather(settings: Settings, period: date) -> Pack:
 
 
 def _rows(
-    connection: DuckDBPyConnection, mart: str, period: date, marts: Mapping[str, Mapping[str, str]]
+    connection: Connection, mart: str, period: date, marts: Mapping[str, Mapping[str, str]]
 ) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
     dated = next((column for column in _MONTH_COLUMNS if column in marts[mart]), None)
     span = f"where {dated} <= date '{period}' and {dated} > date '{period}' - interval 12 month" if dated else ""
@@ -184,7 +182,7 @@ def _rows(
     return tuple(found.columns), found.fetchall()
 
 
-def _definitions(connection: DuckDBPyConnection) -> dict[str, dict[str, str]]:
+def _definitions(connection: Connection) -> dict[str, dict[str, str]]:
     found = connection.sql(
         "select table_name, '' as column_name, comment from duckdb_tables() where schema_name = 'marts' union all "
         "(select table_name, column_name, comment from duckdb_columns() where schema_name = 'marts' "
@@ -196,9 +194,7 @@ def _definitions(connection: DuckDBPyConnection) -> dict[str, dict[str, str]]:
     return definitions
 
 
-def _answer(
-    connection: DuckDBPyConnection, question: Question, period: date, marts: Mapping[str, Mapping[str, str]]
-) -> Table:
+def _answer(connection: Connection, question: Question, period: date, marts: Mapping[str, Mapping[str, str]]) -> Table:
     absent = tuple(mart for mart in question.marts if mart not in marts)
     if absent:
         return Table(question, "", "", (), (), absent)

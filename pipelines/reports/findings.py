@@ -136,7 +136,7 @@ def decisions(pack: Pack) -> list[Step]:
     rules = pack.tables["unattributed"].rows
     if rules and cost > 0 and ai.get("unattributed", _ZERO) / cost > _FEW:
         placed = sum((row["effective_cost"] for row in rules), _ZERO)
-        text = Markup("Write {}: {} of the {} unattributed would have a purpose, the largest <b>{}</b>.").format(
+        text = Markup("Write {}: {} of the {} unattributed would have a purpose, the largest part <b>{}</b>.").format(
             "one rule" if len(rules) == 1 else f"{len(rules)} rules",
             money(placed, pack.currency),
             money(ai["unattributed"], pack.currency),

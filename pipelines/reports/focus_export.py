@@ -57,7 +57,11 @@ def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
     with report(settings.home) as connection:
         charges_version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
         built = builds(connection)
-        owned = {month: focus_parts.shares(connection, *month) for month in built if month[1] == period}
+        owned = {
+            month: connection.sql(focus_parts.SHARES, params={"source": month[0], "period": period}).pl()
+            for month in built
+            if month[1] == period
+        }
     partitions = ledger.charges.partitions(charges_version)
     months = sorted(month for month in built if month[1] == period and month in partitions)
     if not months:

@@ -9,18 +9,14 @@ report.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
 from models.facts import COST_COLUMNS
 from models.machines import OWNER
 from models.money import MONEY, from_units, largest_remainder, to_units
-
-if TYPE_CHECKING:
-    import duckdb
 
 # What a line and its daily row have in common, the resource apart: a daily row has one only where it matters.
 _GROUP: Final = (
@@ -42,7 +38,9 @@ _PARTS: Final = {
     **dict.fromkeys((*OWNER, "method"), pl.String()),
     **dict.fromkeys((*COST_COLUMNS, *_BESIDE), MONEY),
 }
-_SHARES: Final = f"""
+# Who owns what of a month's daily rows that are divided, and of those that their lines cannot be told from; of the
+# published report, with `source` and `period`.
+SHARES: Final = f"""
 with charges as (
     select charge.*, daily.billing_currency, daily.invoice_id, daily.capacity_reservation_id
     from intermediate.int_charges_allocated as charge
@@ -62,18 +60,12 @@ order by all
 """
 
 
-def shares(connection: duckdb.DuckDBPyConnection, source: str, period: date) -> pl.DataFrame:
-    """Give who owns what of the daily rows that are divided, and of those that their lines cannot be told from."""
-    found: pl.DataFrame = connection.sql(_SHARES, params={"source": source, "period": period}).pl()
-    return found
-
-
 def divide(lines: pl.LazyFrame, owned: pl.DataFrame) -> pl.LazyFrame:
     """Replace the lines of divided daily rows by their parts.
 
     Args:
         lines: lines with their key's attribution and `key_id`.
-        owned: what `shares` gave.
+        owned: what `SHARES` asks for.
 
     Returns:
         The lines with `part` and `method`, null on a line that is whole.

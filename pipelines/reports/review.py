@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from models import focus
+from models.errors import BadSettings
 from pipelines.reports import findings
 from pipelines.reports.figures import Pack, gather, months
 from pipelines.reports.focus_export import write_focus
@@ -53,6 +55,8 @@ def write_review(
     from pipelines.reports.page import render
     from pipelines.reports.workbook import write_workbook
 
+    if focus_version not in focus.VERSIONS:  # said before anything is written
+        raise BadSettings(f"FOCUS {focus_version!r} is not known. Choose one of {', '.join(focus.VERSIONS)}.")
     pack = gather(settings, period)
     content = _content(pack, focus_version)
     with_focus = on_demand or pack.line_count <= _LONG

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import duckdb
 import polars as pl
@@ -32,6 +32,7 @@ _LOCKED: Final = {
 }
 
 
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 QueryError: Final = duckdb.Error
 """What a question that the report cannot answer raises; rooms that do not know DuckDB catch it by this name."""
 

@@ -393,3 +393,30 @@ def test_each_check_finds_its_wrong_mart(warehouse: Warehouse) -> None:
     for statement in SABOTAGE.values():
         warehouse.connection.execute(statement)
     assert warehouse.refusals() == set(SABOTAGE)
+
+
+def test_days_are_reported_as_far_as_every_bill_that_counts_by_the_day_has_come(warehouse: Warehouse) -> None:
+    reported = "select reported_until_date as day from intermediate.int_reported_until"
+    for number, day in enumerate((1, 12, 13), 1):
+        charge(warehouse, number, "inference", 1, date(2026, 2, day))
+    assert warehouse.rows(reported) == [{"day": date(2026, 2, 12)}]
+    warehouse.load(billing_period=FEBRUARY)
+    assert warehouse.rows(reported) == [{"day": date(2026, 2, 13)}]
+    charge(warehouse, 4, "inference", 1, date(2026, 2, 28), source="fast")
+    charge(warehouse, 5, "inference", 1, date(2026, 2, 27), source="fast")
+    assert warehouse.rows(reported) == [{"day": date(2026, 2, 28)}]  # the first bill has ended a fortnight ago
+    charge(warehouse, 6, "inference", 1, date(2026, 2, 22), source="slow")
+    charge(warehouse, 7, "inference", 1, date(2026, 2, 21), source="slow")
+    charge(warehouse, 8, "inference", 1, FEBRUARY, source="monthly")
+    assert warehouse.rows(reported) == [{"day": date(2026, 2, 21)}]
+
+
+def test_a_bill_with_a_line_a_month_is_reported_when_it_is_final_and_lacks_no_days(warehouse: Warehouse) -> None:
+    reported = "select reported_until_date as day from intermediate.int_reported_until"
+    for number, month in enumerate((JANUARY, FEBRUARY), 1):
+        charge(warehouse, number, "inference", 1, month)
+    assert warehouse.rows(reported) == [{"day": date(2026, 1, 31)}]
+    warehouse.load(billing_period=FEBRUARY)
+    assert warehouse.rows(reported) == [{"day": date(2026, 2, 28)}]
+    warehouse.refresh("completeness")
+    assert warehouse.rows("select distinct missing_day_count as days from marts.completeness") == [{"days": None}]

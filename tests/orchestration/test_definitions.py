@@ -22,7 +22,7 @@ from pipelines.settings import Settings
 pytestmark = pytest.mark.pipeline
 
 ROOT = Path(__file__).parents[2]
-CHARGES = dg.AssetKey(["charges", "aws"])
+CHARGES = dg.AssetKey(["sources", "aws"])
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

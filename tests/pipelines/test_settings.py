@@ -69,7 +69,10 @@ def test_variables_are_taken_from_the_environment(tmp_path: Path, monkeypatch: p
         ("ledger: ${NOT_SET_ANYWHERE}\n", "${NOT_SET_ANYWHERE} is not set in the environment"),
         (AWS[:-2] + ", { name: aws, type: aws_cur, location: b }]\n", "the name 'aws' stands twice"),
         ("sources: [{ name: ../aws, type: aws_cur, location: b }]\n", "sources.0.name: "),
-        ("sources: [{ name: aws, type: azur, location: b }]\n", "there is no source type 'azur'. Known types: anthropic"),
+        (
+            "sources: [{ name: aws, type: azur, location: b }]\n",
+            "there is no source type 'azur'. Known types: anthropic",
+        ),
         ("sources: [{ name: aws, type: aws_cur }]\n", "sources: aws: location: Field required"),
         ("sources: [{ name: aws, type: aws_cur, location: b, bucket: c }]\n", "sources: aws: bucket: "),
         ("dimensions: { Team: [{ tag: team }] }\n", "dimensions"),
