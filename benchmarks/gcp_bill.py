@@ -47,23 +47,23 @@ N2, A2, N1 = "n2-standard-16", "a2-highgpu-8g", "n1-standard-16"
 DISCOUNT, USE, FREE = "DISCOUNT", "SUSTAINED_USAGE_DISCOUNT", "FREE_TIER"
 
 SKUS: Final = (
-    Sku(120, COMPUTE, "N2 Instance Core running in Americas", "hour", 0.031611, "gke-web-pool-7c1e", N2),
-    Sku(120, COMPUTE, "N2 Instance Ram running in Americas", "gibibyte hour", 0.004237, "gke-web-pool-7c1e", N2),
-    Sku(40, COMPUTE, "Nvidia Tesla A100 GPU running in Americas", "hour", 2.934, "gke-ml-a100-7c1e", A2),
-    Sku(40, COMPUTE, "A2 Instance Core running in Americas", "hour", 0.031611, "gke-ml-a100-7c1e", A2),
-    Sku(40, COMPUTE, "A2 Instance Ram running in Americas", "gibibyte hour", 0.004237, "gke-ml-a100-7c1e", A2),
-    Sku(10, COMPUTE, "Nvidia Tesla T4 GPU running in Americas", "hour", 0.35, "notebook-", N1, USE),
-    Sku(10, COMPUTE, "N1 Predefined Instance Core running in Americas", "hour", 0.0316, "notebook-", N1, USE),
-    Sku(10, COMPUTE, "N1 Predefined Instance Ram running in Americas", "gibibyte hour", 0.0042, "notebook-", N1, USE),
-    Sku(90, COMPUTE, "Balanced PD Capacity in Americas", "gibibyte month", 0.1, "pvc-"),
-    Sku(110, COMPUTE, "Network Internet Data Transfer Out from Americas to Americas", "gibibyte", 0.08, "vm-"),
-    Sku(80, STORAGE, "Standard Storage US Regional", "gibibyte month", 0.02, "bucket-"),
-    Sku(80, STORAGE, "Regional Standard Class A Operations", "count", 5e-6, "bucket-", "", FREE),
+    Sku(120, COMPUTE, "N2 Instance Core running in Americas", "hour", 0.031611, "gke-web-pool", N2),
+    Sku(120, COMPUTE, "N2 Instance Ram running in Americas", "gibibyte hour", 0.004237, "gke-web-pool", N2),
+    Sku(40, COMPUTE, "Nvidia Tesla A100 GPU running in Americas", "hour", 2.934, "gke-ml-a100", A2),
+    Sku(40, COMPUTE, "A2 Instance Core running in Americas", "hour", 0.031611, "gke-ml-a100", A2),
+    Sku(40, COMPUTE, "A2 Instance Ram running in Americas", "gibibyte hour", 0.004237, "gke-ml-a100", A2),
+    Sku(10, COMPUTE, "Nvidia Tesla T4 GPU running in Americas", "hour", 0.35, "notebook", N1, USE),
+    Sku(10, COMPUTE, "N1 Predefined Instance Core running in Americas", "hour", 0.0316, "notebook", N1, USE),
+    Sku(10, COMPUTE, "N1 Predefined Instance Ram running in Americas", "gibibyte hour", 0.0042, "notebook", N1, USE),
+    Sku(90, COMPUTE, "Balanced PD Capacity in Americas", "gibibyte month", 0.1, "pvc"),
+    Sku(110, COMPUTE, "Network Internet Data Transfer Out from Americas to Americas", "gibibyte", 0.08, "vm"),
+    Sku(80, STORAGE, "Standard Storage US Regional", "gibibyte month", 0.02, "bucket"),
+    Sku(80, STORAGE, "Regional Standard Class A Operations", "count", 5e-6, "bucket", "", FREE),
     Sku(80, WAREHOUSE, "Analysis (us-central1)", "tebibyte", 6.25, "", "", DISCOUNT),
-    Sku(60, LOGS, "Log Storage cost", "gibibyte", 0.5, "bucket-", "", FREE),
-    Sku(60, SQL, "Cloud SQL for PostgreSQL: Zonal - vCPU in Americas", "hour", 0.0413, "sql-", "", DISCOUNT),
+    Sku(60, LOGS, "Log Storage cost", "gibibyte", 0.5, "bucket", "", FREE),
+    Sku(60, SQL, "Cloud SQL for PostgreSQL: Zonal - vCPU in Americas", "hour", 0.0413, "sql", "", DISCOUNT),
     Sku(30, VERTEX, "Gemini 2.5 Flash GA Text Input - Predictions", "count", 3e-7, ""),
-    Sku(20, VERTEX, "Vertex AI: Training/Pipelines on NVIDIA H100 80GB in Iowa", "hour", 11.266, "4410582"),
+    Sku(20, VERTEX, "Vertex AI: Training/Pipelines on NVIDIA H100 80GB in Iowa", "hour", 11.266, "job"),
 )
 
 PAIR: Final = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
@@ -182,7 +182,7 @@ def _rows(keys: pl.DataFrame, number: pl.Series) -> pl.DataFrame:
     amount = ((pl.col("number").hash(3) % 10**6).cast(pl.Float64) / 10**6 * 37).round(10)
     cost = (pl.col("__used") * pl.col("__price")).round(10)
     # A dozen of each: nodes, disks and buckets come and go.
-    name = pl.format("{}{}", "__resource", (pl.col("__place") * 12 + pl.col("number").hash(4) % 12).cast(pl.String))
+    name = pl.format("{}-{}", "__resource", (pl.col("__place") * 12 + pl.col("number").hash(4) % 12).cast(pl.String))
     path = pl.format("//compute.googleapis.com/projects/481516/zones/us-central1-a/instances/{}", name)
     resource = pl.when(pl.col("__resource") != "").then(pl.struct(name.alias("name"), path.alias("global_name")))
     given = pl.struct(

@@ -60,6 +60,17 @@ UNEXPLAINED: Final[Schema] = {
     "reason": pl.String,
     **dict.fromkeys(COST_COLUMNS, MONEY),
 }
+USAGE: Final[Schema] = {
+    "usage_id": pl.Int64,
+    "token_bucket": pl.String,
+    "unit": pl.String,
+    "amount": MONEY,
+    "priced_cost": MONEY,
+    "bill_match": pl.String,
+    "charge_id": pl.Int64,
+}
+"""`bill_match` is divided (it divides a line; `charge_id` is the first such), unexplained (a line is about it that cannot
+be divided) or unbilled (no line is)."""
 _AMOUNTS: Final = (
     ("uncached_input", ("uncached_input_tokens",), "uncached_input_cost"),
     ("cache_read", ("cache_read_tokens",), "cache_read_cost"),
@@ -71,6 +82,7 @@ _AMOUNTS: Final = (
 _WHAT: Final = frozenset({"llm_model", "token_bucket", "unit"})
 _OF_USAGE: Final = tuple(name for name in (*STATED, *OWNERS) if name not in {"token_bucket", "unit"})
 _METHOD: Final = "priced_usage_of_the_cell"
+_FIRST: Final = pl.lit(None, pl.Int64).alias("first")
 _SAFE: Final = 2**126  # products of 128-bit integers must stay below their sign
 
 
@@ -85,8 +97,13 @@ class Division:
     """`PARTS`."""
     unexplained: pl.DataFrame
     """`UNEXPLAINED`: whole lines that usage cannot divide, and why."""
-    unbilled: pl.DataFrame
-    """Usage by bucket that no line is about: `usage_id`, `token_bucket`, `unit`, `amount`, `priced_cost`."""
+    usage: pl.DataFrame
+    """`USAGE`: each row's buckets, and how they met the bill."""
+
+    @property
+    def unbilled(self) -> pl.DataFrame:
+        """Usage by bucket that no line is about."""
+        return self.usage.filter(pl.col("bill_match") == "unbilled")
 
 
 def by_bucket(usage: pl.DataFrame) -> pl.DataFrame:
@@ -135,7 +152,7 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
     lines = lines.with_columns(
         about_tokens.alias("_tokens"), pl.concat_str(pl.col(STATED).is_not_null().cast(pl.Int8)).alias("_says")
     )
-    parts, unexplained, matched = [], [], [long.select("usage_id", "token_bucket").clear()]
+    parts, unexplained, matched = [], [], [long.select("usage_id", "token_bucket", _FIRST).clear()]
     for (provider, _, _), group in lines.group_by("provider_id", "_says", "_tokens", maintain_order=True):
         theirs = long.filter(pl.col("provider_id") == provider)
         stated = [name for name in STATED if group[name].null_count() == 0]
@@ -146,7 +163,6 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
         # Lines counted in tokens meet tokens only; lines that name a unit meet it by `stated`.
         candidates = theirs.filter(pl.col("unit").is_null()) if group["_tokens"][0] else theirs
         cells = candidates.join(group.select(on).unique(), on=on, how="semi", nulls_equal=True)
-        matched.append(cells.select("usage_id", "token_bucket"))
         said = cells.group_by(on).agg(
             (pl.col("price_status") != "priced").sum().alias("_unpriced"),
             pl.col("unit").fill_null("tokens").n_unique().alias("_units"),
@@ -167,12 +183,28 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
             .alias("reason")
         )  # fmt: skip
         unexplained.append(_whole(judged.filter(pl.col("reason").is_not_null()), pl.col("reason")))
-        parts.append(_divided(judged.filter(pl.col("reason").is_null()), cells, on))
-    seen = pl.concat(matched).unique()
+        divided = judged.filter(pl.col("reason").is_null())
+        parts.append(_divided(divided, cells, on))
+        first = divided.group_by(on).agg(pl.col("charge_id").min().cast(pl.Int64).alias("first"))
+        met = cells.join(first, on=on, how="left", nulls_equal=True)
+        matched.append(met.select("usage_id", "token_bucket", "first"))
+    seen = pl.concat(matched).group_by("usage_id", "token_bucket").agg(pl.col("first").min().alias("charge_id"))
+    met = long.join(
+        seen.with_columns(pl.lit(value=True).alias("_is_met")),
+        on=("usage_id", "token_bucket"),
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    ).with_columns(
+        pl.when(pl.col("charge_id").is_not_null()).then(pl.lit("divided"))
+        .when(pl.col("_is_met")).then(pl.lit("unexplained"))
+        .otherwise(pl.lit("unbilled"))
+        .alias("bill_match")
+    )  # fmt: skip
     return Division(
         pl.concat([pl.DataFrame(schema=PARTS), *parts]).sort("charge_id", "part"),
         pl.concat([pl.DataFrame(schema=UNEXPLAINED), *unexplained]).sort("charge_id"),
-        long.join(seen, on=("usage_id", "token_bucket"), how="anti", nulls_equal=True),
+        met.select(pl.col(name).cast(kind) for name, kind in USAGE.items()),
     )
 
 

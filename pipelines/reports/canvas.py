@@ -23,7 +23,7 @@ _SVG: Final = "http://www.w3.org/2000/svg"
 _NARROW: Final = 0.09  # a part below this share of the longest bar has no room for a label
 
 
-def parts(rows: Rows, *, bar: str, currency: str) -> list[dict[str, Any]]:
+def parts(rows: Rows, *, bar: str, currency: str, skip: int = 0) -> list[dict[str, Any]]:
     """Give each row as a part of the bar that its column `bar` names."""
     return [
         {
@@ -31,14 +31,14 @@ def parts(rows: Rows, *, bar: str, currency: str) -> list[dict[str, Any]]:
             "workload": row["workload"],
             "amount": row["effective_cost"],
             "length": max(float(row["effective_cost"]), 0.0),
-            "note": f"{row[bar]:%B %Y}" if bar == "usage_period" else row[bar],
+            "note": f"{row[bar]:%B %Y}" if bar == "usage_period" else row[bar][skip:],
             "exact": full(row["effective_cost"], currency),
         }
         for row in rows
     ]
 
 
-def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str) -> str:
+def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str, *, skip: int = 0) -> str:
     """Draw stacked bars, each part labelled where there is room, each bar with its total at its end."""
     rank = {workload: position for position, workload in enumerate(palette.WORKLOADS)}
     parts.sort(key=lambda part: (order.index(part["bar"]), rank.get(part["workload"], len(rank))))
@@ -61,7 +61,7 @@ def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str) ->
         scale=alt.Scale(domain=present, range=[palette.WORKLOADS[workload] for workload in present]),
         legend=alt.Legend(orient="top", columns=6, symbolType="square", labelExpr=_label_words(present)),
     )
-    y = names("bar", order)
+    y = names("bar", order, skip=skip)
     x = alt.X("start:Q", title=None, axis=None, scale=alt.Scale(domain=[0, longest * 1.14 or 1]))
     bars = (
         layer(parts)

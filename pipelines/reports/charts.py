@@ -90,10 +90,15 @@ def split_by_month(rows: Rows, currency: str) -> str:
 
 def teams(rows: Rows, currency: str, most: int = 10) -> str:
     """Stack each team's AI cost by workload, the largest team first."""
-    named = [{**row, "team": _NO_TEAM if row["team"] is None else clipped(row["team"], _LONG)} for row in rows]
-    order = list(dict.fromkeys(row["team"] for row in named))[:most]
-    data = [part for part in canvas.parts(named, bar="team", currency=currency) if part["bar"] in order]
-    return canvas.stacked(data, order, currency)
+    # Two long names may be cut to the same text: the position keeps their bars apart.
+    places = {team: position for position, team in enumerate(dict.fromkeys(row["team"] for row in rows))}
+    named = [
+        {**row, "team": f"{places[row['team']]:03d}{_NO_TEAM if row['team'] is None else clipped(row['team'], _LONG)}"}
+        for row in rows
+        if places[row["team"]] < most
+    ]
+    order = list(dict.fromkeys(row["team"] for row in named))
+    return canvas.stacked(canvas.parts(named, bar="team", currency=currency, skip=3), order, currency, skip=3)
 
 
 def waterfall(steps: Rows, currency: str, total: str) -> str:
@@ -185,7 +190,7 @@ def variance(rows: Rows, currency: str) -> str:
 
 
 def budgets(rows: Rows, currency: str, most: int = 12) -> str:
-    """Draw what each budget's month has cost in front of what it is foreseen to cost, and a mark where it ends."""
+    """Draw how much of each budget is spent, in front of how much is foreseen to be, and a mark where it ends."""
     data: list[dict[str, Any]] = []
     for position, row in enumerate(rows[:most]):
         name, limit = clipped(row["budget_name"], _LONG), row["budget_cost"]
@@ -195,10 +200,10 @@ def budgets(rows: Rows, currency: str, most: int = 12) -> str:
             {
                 "bar": f"{position:03d}{name}",
                 "zero": 0.0,
-                "spent": max(float(spent), 0.0),
-                "foreseen": max(float(spent if foreseen is None else foreseen), 0.0),
-                "limit": float(limit),
-                "right": max(float(spent), float(foreseen or 0), float(limit)),
+                "spent": max(float(spent / limit), 0.0),
+                "foreseen": max(float((spent if foreseen is None else foreseen) / limit), 0.0),
+                "limit": 1.0,
+                "right": max(float(spent / limit), float((foreseen or 0) / limit), 1.0),
                 "colour": palette.WASTE
                 if "breach" in row["status"]
                 else palette.WORKLOADS.get(row["workload"], palette.PLAIN),

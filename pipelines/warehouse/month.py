@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.allocation import allocate
+from models.allocation import NEEDED, allocate
 from models.attribution import COLUMNS as TAGGED
 from models.facts import COST_COLUMNS
-from models.machines import NEEDED, is_flex_start, is_part, reunite
+from models.machines import is_flex_start, is_part, reunite
 from pipelines.ledger.tables import Ledger, new_load_id
 from pipelines.warehouse.database import Build, builds, replace_month
 from pipelines.warehouse.facts import MonthFacts, Reporting, Tagging, aggregate, is_detailed, keys_of, relevant_of
@@ -164,7 +164,9 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, month: tuple[str,
 def frames_of(facts: MonthFacts, hours: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Give the rows of each table of a month, rows with several owners divided."""
     beside = ["key_id", "usage_date", "region_id", "resource_id", "commitment_discount_id", *COST_COLUMNS]
-    attributed = facts.daily.select("daily_id", *beside).join(facts.attributions, on="key_id", how="inner")
+    attributed = facts.daily.select("daily_id", *beside).join(
+        facts.attributions.select("key_id", *NEEDED), on="key_id", how="inner"
+    )
     machines = None
     # Most bills, AWS's among them, count no machine in parts.
     if facts.attributions.select((is_part() | is_flex_start()).any()).item():
