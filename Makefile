@@ -38,7 +38,7 @@ lint: setup ## Check style, types, architecture and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt_like_sql
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_like_sql pipelines/reports/queries
 
 bench: setup ## Measure load and memory as ratios to a floor in the same run; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py

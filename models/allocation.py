@@ -19,7 +19,6 @@ from models.machines import NEEDED as NEEDED_BY_MACHINES
 from models.machines import OWNER, PARTS, parts_of
 from models.workloads import Evidence, Workload
 
-
 # What a daily row needs of its key's attribution to be divided.
 NEEDED: Final = (*NEEDED_BY_MACHINES, "commitment_discount_status", "line_item_type")
 

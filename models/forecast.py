@@ -5,8 +5,8 @@ The method, in the order it runs on the last eight weeks:
 1. Weekday effect: the median, over the weeks, of what a day differs from the mean of the seven days around it.
 2. Level: the mean of the last four weeks without that effect. Up to one day in ten that lies far outside is pulled in
    first, so that one odd day does not move the month; where more lie outside, that is how the series behaves.
-3. Trend: the median slope between the weekly means (Theil-Sen), used only if at least three in four pairs of weeks
-   agree on its sign, and fading by a twentieth a week: growth rarely goes on forever.
+3. Trend: the median slope between the weekly means (Theil-Sen), used only over six weeks or more of which at least
+   three in four pairs agree on its sign, and fading by a twentieth a week: growth rarely goes on forever.
 4. Interval: 80 %, from how far days lie from 1-3, how long such distances last, how few days the level stands on, how
    far weekly means wander, and from half the trend: whether it goes on, nobody knows. It is at least as wide as the
    largest relative error of the last four held-out months: four of five months lie within that.
@@ -35,9 +35,10 @@ _Z80: Final = 1.2816
 _MAD_TO_SIGMA: Final = 1.4826
 _OUTLIER: Final = 4.0
 _TREND_AGREEMENT: Final = 0.5
-_MIN_TREND_PAIRS: Final = 6
+_MIN_TREND_PAIRS: Final = 15  # six weeks: the weeks of a single month are its rhythm, not a trend
 _MAX_AUTOCORRELATION: Final = 0.6
 _CALIBRATION: Final = 4
+_MOST_ERROR: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class HeldOut:
     high: float
     naive: float
     error: float
-    """Distance from forecast to actual as a share of the forecast; 0 where nothing was foreseen."""
+    """Distance from forecast to actual as a share of the forecast, at most 1; 0 where nothing was foreseen."""
 
 
 def forecast(history: Sequence[float], horizon: int) -> Forecast | None:
@@ -122,7 +123,7 @@ def backtest(history: Sequence[float], first: date) -> list[HeldOut]:
             actual, total = sum(history[begin:stop]), foreseen.total
             shown = widened(foreseen, found)
             naive = sum(seasonal_naive(known, stop - begin))
-            error = abs((actual - total) / total) if total else 0.0
+            error = min(abs((actual - total) / total), _MOST_ERROR) if total else 0.0
             found.append(HeldOut(month, actual, total, shown.low[-1], shown.high[-1], naive, error))
         month = end
     return found

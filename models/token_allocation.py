@@ -60,17 +60,6 @@ UNEXPLAINED: Final[Schema] = {
     "reason": pl.String,
     **dict.fromkeys(COST_COLUMNS, MONEY),
 }
-USAGE: Final[Schema] = {
-    "usage_id": pl.Int64,
-    "token_bucket": pl.String,
-    "unit": pl.String,
-    "amount": MONEY,
-    "priced_cost": MONEY,
-    "bill_match": pl.String,
-    "charge_id": pl.Int64,
-}
-"""`bill_match` is divided (it divides a line; `charge_id` is the first such), unexplained (a line is about it that cannot
-be divided) or unbilled (no line is)."""
 _AMOUNTS: Final = (
     ("uncached_input", ("uncached_input_tokens",), "uncached_input_cost"),
     ("cache_read", ("cache_read_tokens",), "cache_read_cost"),
@@ -98,7 +87,8 @@ class Division:
     unexplained: pl.DataFrame
     """`UNEXPLAINED`: whole lines that usage cannot divide, and why."""
     usage: pl.DataFrame
-    """`USAGE`: each row's buckets, and how they met the bill."""
+    """Usage by bucket (`by_bucket`) and how it met the bill. `bill_match` is divided (it divides a line; `charge_id` is
+    the first such), unexplained (a line is about it that cannot be divided) or unbilled (no line is)."""
 
     @property
     def unbilled(self) -> pl.DataFrame:
@@ -204,7 +194,7 @@ def divide_charges(charges: pl.DataFrame, usage: pl.DataFrame) -> Division:
     return Division(
         pl.concat([pl.DataFrame(schema=PARTS), *parts]).sort("charge_id", "part"),
         pl.concat([pl.DataFrame(schema=UNEXPLAINED), *unexplained]).sort("charge_id"),
-        met.select(pl.col(name).cast(kind) for name, kind in USAGE.items()),
+        met.drop("_is_met"),
     )
 
 

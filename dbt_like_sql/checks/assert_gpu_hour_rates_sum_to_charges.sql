@@ -25,7 +25,7 @@ hours as (
     select
         usage_period,
         sum(gpu_hours) as gpu_hours
-    from marts.gpu_idle_costs
+    from intermediate.int_accelerator_costs
     group by all
 )
 
@@ -34,7 +34,7 @@ select
     mart.effective_cost,
     charges.effective_cost as charged_cost,
     mart.gpu_hours,
-    hours.gpu_hours as idle_cost_hours
+    hours.gpu_hours as counted_hours
 from mart
 full join charges using (usage_period)
 left join hours using (usage_period)

@@ -40,6 +40,17 @@ _BESIDE: Final = (
 )
 # Columns that hold many names → how such a name stands in a key.
 MAPS: Final = {"tags": "tag:", "cost_categories": "cost_category:"}
+# What an API's bill says of its tokens in fields of its own, and what names a fleet that serves models: usage of tokens
+# says it too and is matched by it.
+TOKEN_TAGS: Final = (
+    "service_tier",
+    "context_window",
+    "endpoint",
+    "kubernetes_namespace",
+    "k8s_namespace",
+    "aws_eks_namespace",
+    "namespace",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Tagging:
     @property
     def relevant(self) -> tuple[str, ...]:
         """Columns of a key beside `KEY_COLUMNS`: `tag:<name>` and `cost_category:<name>`, sorted."""
-        tags = {*self.rulebook.relevant_tags, *self.dimensions.relevant_tags}
+        tags = {*self.rulebook.relevant_tags, *self.dimensions.relevant_tags, *TOKEN_TAGS}
         categories = {*self.rulebook.relevant_cost_categories, *self.dimensions.relevant_cost_categories}
         return tuple(sorted([f"tag:{name}" for name in tags] + [f"cost_category:{name}" for name in categories]))
 
@@ -61,7 +72,13 @@ class Tagging:
     def digest(self) -> str:
         """Digest of all of it and of what a key is, short enough for file names."""
         return digest(
-            [KEY_COLUMNS, self.rulebook.digest, self.dimensions.model_dump_json(), self.ai_scope.model_dump_json()]
+            [
+                KEY_COLUMNS,
+                TOKEN_TAGS,
+                self.rulebook.digest,
+                self.dimensions.model_dump_json(),
+                self.ai_scope.model_dump_json(),
+            ]
         )[:16]
 
     def attribute(self, keys: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from models.errors import Refused
 from models.facts import Fact
 from pipelines.warehouse.database import replace_table
 from pipelines.warehouse.facts import digest
@@ -13,14 +14,19 @@ from pipelines.warehouse.prices import rate_card
 from pipelines.warehouse.usage_tables import USAGE_TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from decimal import Decimal
+
     import duckdb
 
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
 
-# Usage lines about language models. A cloud's SKU says batch and tier in its text; an API's cost line does not say, and
-# what it calls its account is the provider's project or workspace.
-_CHARGES: Final = """
+_CARD: Final = "USD"
+# Usage lines about language models. A cloud's SKU says batch and tier in its text; Anthropic's cost report in fields of
+# their own; another API's line does not say. What an API calls an account is its project or workspace.
+_CHARGES: Final = r"""
 with lines as (
     select
         row_number() over (order by daily.source, daily.billing_period, daily.daily_id) as charge_id,
@@ -28,6 +34,8 @@ with lines as (
         keys.sub_account_id as account, keys.llm_model, keys.token_bucket, keys.tokens_per_unit,
         lower(concat_ws(' ', keys.usage_type, keys.operation, keys.charge_description)) as said,
         keys.provider_name in ('AWS', 'Google Cloud') and keys.tokens_per_unit is not null as says_tier,
+        lower(json_extract_string(keys.tags, '$."tag:service_tier"')) as tier,
+        json_extract_string(keys.tags, '$."tag:context_window"') as context_band,
         daily.billed_cost, daily.effective_cost, daily.net_cost, daily.list_cost
     from ledger.charges_daily as daily
     inner join computed.attributions as keys using (source, billing_period, key_id)
@@ -37,15 +45,18 @@ with lines as (
 )
 
 select
-    * exclude (account, said, says_tier),
+    * exclude (account, said, says_tier, tier),
     if(provider_name in ('OpenAI', 'Anthropic', 'OpenRouter'), null, account) as sub_account_id,
     if(provider_name = 'OpenAI', account, null) as project_id,
     if(provider_name = 'Anthropic', account, null) as workspace_id,
-    if(says_tier, regexp_matches(said, '\\bbatch\\b'), null) as is_batch,
+    -- Usage types write `_Global_Batch`: a word ends at any sign that is no letter.
+    if(says_tier, regexp_matches(said, '(^|[^a-z])batch([^a-z]|$)'), tier = 'batch') as is_batch,
     if(
         says_tier,
-        coalesce(nullif(regexp_extract(said, '\\b(flex|priority|latency[- ]optimized)\\b', 1), ''), 'standard'),
-        null
+        coalesce(
+            nullif(regexp_extract(said, '(^|[^a-z])(flex|priority|latency[- ]optimized)([^a-z]|$)', 2), ''), 'standard'
+        ),
+        tier
     ) as service_tier
 from lines
 """
@@ -83,9 +94,11 @@ def _replace_tables(connection: duckdb.DuckDBPyConnection, ledger: Ledger, setti
     from pipelines.warehouse.tokens import token_tables
 
     table = ledger.fact(Fact.TOKEN_USAGE)
-    files = [path for partition in table.partitions().values() for path in partition.files]
+    partitions = table.partitions()
+    files = [path for partition in partitions.values() for path in partition.files]
     charges = connection.sql(_CHARGES).pl()
-    made = token_tables(table.scan(files), charges, rate_card(settings))
+    rates = _dollar_rates(settings, {month for _, month in partitions})
+    made = token_tables(table.scan(files), charges, rate_card(settings), rates=rates)
     rows = charges.select("charge_id", "source", "billing_period", "daily_id")
 
     def of_bill(frame: pl.DataFrame) -> pl.DataFrame:
@@ -96,9 +109,31 @@ def _replace_tables(connection: duckdb.DuckDBPyConnection, ledger: Ledger, setti
         "computed.token_prices": made.prices,
         "computed.token_allocations": of_bill(made.allocations),
         "computed.unexplained_charges": of_bill(made.unexplained),
-        "computed.unbilled_usage": made.unbilled,
+        "computed.billed_usage": of_bill(made.billed),
         "computed.estimated_charges": made.estimated,
         "computed.repeated_usage": made.left_out,
+        "computed.api_prices": made.api_prices,
     }
     for name, frame in frames.items():
         replace_table(connection, name, frame)
+
+
+def _dollar_rates(settings: Settings, months: set[date]) -> Mapping[date, Decimal] | None:
+    """Find what a dollar, in which the rate card is, is worth in each month of use; null where reports are in dollars.
+
+    Raises:
+        Refused: a month has no rate; names it.
+    """
+    if settings.currency == _CARD:
+        return None
+    known = [rate for rate in settings.exchange_rates if rate.currency == _CARD]
+    rates = {}
+    for month in sorted(months):
+        begun = [rate for rate in known if rate.effective_from <= month]
+        if not begun:
+            raise Refused(
+                f"token usage of {month:%Y-%m}: prices of models are in {_CARD}, the report is in {settings.currency}, "
+                f"and there is no rate. Add one for {_CARD} to `exchange_rates`."
+            )
+        rates[month] = max(begun, key=lambda rate: rate.effective_from).rate
+    return rates

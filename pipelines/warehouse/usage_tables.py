@@ -36,6 +36,7 @@ _USAGE: Final = {
     "llm_model_id": ("varchar", "Model as the source writes it."),
     "llm_model_is_known": ("boolean", "The id names a model that somebody knows."),
     **_OWNERS,
+    "namespace": ("varchar", "Kubernetes namespace of the server, where its metrics say it."),
     "user_id": ("varchar", "User; kept only where asked for."),
     "is_batch": ("boolean", "Ran as a batch."),
     "service_tier": ("varchar", "Tier of the response."),
@@ -63,7 +64,18 @@ _USAGE: Final = {
     "request_fee": (_MONEY, "Likewise."),
     "unit_cost": (_MONEY, "Likewise, of what is not billed in tokens."),
     "priced_cost": (_MONEY, "Sum of these: what the rate card asks for the row; null unless priced."),
-    "counts_as": ("varchar", "billed: divides a bill; estimated: no bill covers it; repeated: others count it."),
+    "caching_saved": (
+        _MONEY,
+        "Cost without a prompt cache, less priced_cost; may be negative.",
+    ),
+    "batching_would_save": (
+        _MONEY,
+        "priced_cost less its cost as a batch; null where it is one or has no such price.",
+    ),
+    "counts_as": (
+        "varchar",
+        "billed: a bill covers it; estimated: none does; self_hosted: paid by the hour; repeated: others count it.",
+    ),
 }
 
 USAGE_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
@@ -121,14 +133,36 @@ USAGE_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             **_COSTS,
         },
     ),
-    "computed.unbilled_usage": (
-        "Usage of days that a bill covers, which no line of it is about. One row per usage row and bucket.",
+    "computed.billed_usage": (
+        "Usage of days that a bill covers, and how it met the bill. One row per usage row and bucket.",
         {
             "usage_id": ("bigint", "Row of ledger.token_usage_daily."),
-            "token_bucket": ("varchar", "Bucket; null where another unit counts."),
+            "token_bucket": ("varchar", "Bucket; request for a fee per request; null where another unit counts."),
             "unit": ("varchar", "Unit of what is not billed in tokens."),
-            "amount": (_MONEY, "Tokens, or units."),
-            "priced_cost": (_MONEY, "At the rate card; null where unpriced."),
+            "amount": (_MONEY, "Tokens, requests or units."),
+            "priced_cost": (_MONEY, "At the rate card, reporting currency; null where unpriced."),
+            "bill_match": (
+                "varchar",
+                "divided: it divides a line; unexplained: its line cannot be divided; unbilled: no line is about it.",
+            ),
+            "source": ("varchar", "Source of the first line it divides; null where it divides none."),
+            "billing_period": ("date", "Invoice month of that line."),
+            "daily_id": ("bigint", "Row of ledger.charges_daily of that line."),
+        },
+    ),
+    "computed.api_prices": (
+        "List prices of APIs for the tokens of self-hosted models. One row per day, fleet, source and API provider.",
+        {
+            "usage_date": ("date", "Day of use, UTC."),
+            "llm_model": ("varchar", "Language model."),
+            "llm_model_id": ("varchar", "Model as the source writes it."),
+            "endpoint": ("varchar", "Endpoint or deployment that served it."),
+            "namespace": ("varchar", "Kubernetes namespace of the server."),
+            "reported_by": ("varchar", "Kind of record."),
+            "source": ("varchar", "Name of the source in the configuration."),
+            "api_provider": ("varchar", "Whose API."),
+            "matched_model": ("varchar", "The price list's name of the model."),
+            "list_cost": (_MONEY, "For the day's tokens, reporting currency."),
         },
     ),
     "computed.estimated_charges": (

@@ -415,7 +415,7 @@ def test_check_finds_what_it_is_for(tiny: Warehouse, sabotage: str, refusal: str
 )
 def test_check_finds_a_wrong_mart(tiny: Warehouse, sabotage: str, refusal: str) -> None:
     tiny.connection.execute(sabotage)
-    assert tiny.refusals() == {refusal}
+    assert tiny.refusals() >= {refusal}  # marts that read a wrong one are wrong too
 
 
 cents = st.integers(-(10**6), 10**6).map(lambda amount: Decimal(amount).scaleb(-2))

@@ -70,7 +70,8 @@ def test_cores_and_memory_count_to_the_accelerator_in_the_hours_it_was_there(mac
     ]
     assert machines.ask(PARTS) == [
         (CORE, "//compute/a", "training", "machine_it_is_part_of", one),
-        (CORE, None, "not_ai", "direct", one),
+        (CORE, None, "not_ai", "direct", one / 2),  # of the same machine, an hour later
+        (CORE, None, "not_ai", "direct", one / 2),  # of the other one
         (RAM, "//compute/a", "training", "machine_it_is_part_of", Decimal("0.5")),
         (RAM, None, "not_ai", "direct", Decimal("0.25")),
         (NETWORK, None, "not_ai", "direct", 7 * one),

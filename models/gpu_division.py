@@ -1,0 +1,134 @@
+"""Divide the money and hours of accelerator rows by what their machines did: parts sum to the row, to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from models.facts import COST_COLUMNS
+from models.gpu_hours_held import HOLDER
+from models.idle import MACHINE, STEPS
+from models.machines import OWNER
+from models.token_allocation import shares
+from models.workloads import Evidence
+
+# What tells a row of `ledger.gpu_hours` apart from others of its day.
+ROW: Final = ("key_id", "usage_date", "charge_source", "resource_id", "region_id", "commitment_discount_id")
+_WEIGHT: Final = 10**17  # times an amount of up to 10⁹ it fits 128 bits
+
+
+def weights(hours: pl.DataFrame, waterfall: pl.DataFrame) -> pl.DataFrame:
+    """Weigh what each day's row of a bill was for by the money of its hours.
+
+    Args:
+        hours: rows of `ledger.gpu_hours` as `ROW`, `hour`, `effective_cost`, `list_cost`.
+        waterfall: as `idle.waterfall` gives it.
+
+    Returns:
+        `ROW`, `holder`, `step`, `weight` > 0. Rows none of whose hours the waterfall knows are left out; of the others,
+        hours it does not know are `unmeasured`.
+    """
+    on = [*MACHINE, "hour"]
+    touched = hours.join(waterfall.select(MACHINE).unique(), on=list(MACHINE), how="semi")
+    touched = touched.with_columns(money=_money())
+    both = touched.join(waterfall, on=on, how="left").with_columns(
+        pl.col("holder").fill_null(0),
+        billed=pl.col("billed").fill_null(1),
+        unmeasured=pl.when(pl.col("billed").is_null()).then(1).otherwise("unmeasured"),
+        is_known=pl.col("billed").is_not_null(),
+    )
+    shares = [(pl.col("money") * pl.col(step).fill_null(0) // pl.col("billed")).alias(step) for step in STEPS]
+    summed = (
+        both.with_columns(shares)
+        .group_by(*ROW, "holder")
+        .agg(*(pl.col(step).sum() for step in STEPS), pl.col("is_known").any())
+        .filter(pl.col("is_known").any().over(ROW))
+    )
+    long = summed.unpivot(STEPS, index=[*ROW, "holder"], variable_name="step", value_name="weight")
+    long = long.filter(pl.col("weight") > 0)
+    return long.with_columns(weight=_scaled(pl.col("weight").sum().over(ROW), pl.col("weight")))
+
+
+def _money() -> pl.Expr:
+    """Weigh an hour by its money in units of 10⁻¹²; one that costs nothing by its list price, else as any other."""
+    cost, listed = (pl.col(name).to_physical().abs() for name in ("effective_cost", "list_cost"))
+    return pl.when(cost > 0).then(cost).when(listed > 0).then(listed).otherwise(10**12).cast(pl.Int128)
+
+
+def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame) -> pl.DataFrame:
+    """Divide owned amounts among holders and steps.
+
+    Args:
+        owned: amounts with one owner each: `owned_id`, `ROW`, `OWNER` and `COST_COLUMNS`, `gpu_hours`. What has an
+            `idle_reason` of its own, or no accelerator, is not divided.
+        weighed: as `weights` gives it.
+        holders: `holder` and what is told of each, as `gpu_hours_held.held` gives it.
+
+    Returns:
+        `owned_id`, `OWNER`, `HOLDER`'s namespace and outcome, `step` (null where not divided), `method` and the amounts.
+        `idle_reason` is null where busy.
+    """
+    is_open = pl.col("idle_reason").is_null() & pl.col("accelerator").is_not_null()
+    amounts = [*COST_COLUMNS, "gpu_hours"]
+    told = holders.rename({name: f"held_{name}" for name in HOLDER})
+    parts = (
+        owned.filter(is_open)
+        .join(weighed, on=list(ROW), nulls_equal=True)
+        .join(told, on="holder", how="left")
+        .with_columns(**_owner())
+        .group_by("owned_id", *OWNER, "namespace", "outcome", "step", "method")
+        .agg(pl.col("weight").sum(), *(pl.col(name).first() for name in amounts))
+        .sort("owned_id", *OWNER, "namespace", "outcome", "step", nulls_last=True)
+    )
+    parts = parts.with_columns(shares(parts["owned_id"], parts[name], parts["weight"]).alias(name) for name in amounts)
+    whole = owned.join(parts.select("owned_id").unique(), on="owned_id", how="anti")
+    rest = whole.with_columns(
+        pl.lit(None, pl.String).alias(name) for name in ("namespace", "outcome", "step", "method")
+    )
+    divided = parts.with_columns(idle_reason=pl.when(pl.col("step") != "busy").then("step"))
+    columns = ["owned_id", *OWNER, "namespace", "outcome", "step", "method", *amounts]
+    return pl.concat([divided.select(columns), rest.select(columns)])
+
+
+def _owner() -> dict[str, pl.Expr]:
+    """Say whose a part is: tags and SKUs stand, then the job that held it, then what is inferred from names."""
+    held = pl.col("holder") > 0
+    known = pl.col("evidence").is_in([Evidence.DECLARED, Evidence.BILLED, Evidence.MEASURED])
+    by_job = held & ~known & pl.col("held_workload").is_not_null()
+    first = {name: pl.coalesce(f"held_{name}", name) for name in ("llm_model", "team", "project")}
+    return {
+        "workload": pl.when(by_job).then("held_workload").otherwise("workload"),
+        "evidence": pl.when(by_job).then(pl.lit(Evidence.MEASURED.value)).otherwise("evidence"),
+        **{name: pl.when(by_job | ~known).then(said).otherwise(name) for name, said in first.items()},
+        "namespace": pl.col("held_namespace"),
+        "outcome": pl.col("held_outcome"),
+        "method": pl.when(held)
+        .then(pl.lit("accelerators_held_by_jobs"))
+        .when(pl.col("step") == "unallocated")
+        .then(pl.lit("accelerators_nobody_held"))
+        .otherwise(pl.lit("metrics_of_its_machine")),
+    }
+
+
+def follow(adjustments: pl.DataFrame, steps: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Weigh refunds and discounts that name no machine by the steps of the money they adjust.
+
+    A refund that stayed `unmeasured` as a whole could be more than what is unmeasured, and a step would be negative.
+
+    Args:
+        adjustments: `owned_id` and `by`.
+        steps: `by`, `step` and `units` > 0: the money of each step.
+        by: what tells which money is adjusted.
+
+    Returns:
+        `owned_id`, `step`, `weight`; adjustments of money that no metric touches are left out.
+    """
+    touched = steps.filter(~pl.col("step").is_in(["unmeasured"])).select(by).unique()
+    found = adjustments.join(touched, on=by, nulls_equal=True).join(steps, on=by, nulls_equal=True)
+    return found.select("owned_id", "step", weight=_scaled(pl.col("units").sum().over("owned_id"), pl.col("units")))
+
+
+def _scaled(total: pl.Expr, weight: pl.Expr) -> pl.Expr:
+    return pl.max_horizontal(weight // ((total - 1) // _WEIGHT + 1), 1)
