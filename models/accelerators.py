@@ -21,6 +21,7 @@ AI_KINDS: Final = ("gpu", "tpu", "neuron", "gaudi", "inference")
 SCHEMA: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "instance_type": pl.String,
     "accelerator": pl.String,
+    "generation": pl.String,
     "count": MONEY,  # Per machine; g6f and gr6f carry fractions of one.
     "memory_mib": pl.Int64,  # Of one accelerator.
     "kind": pl.String,
@@ -73,6 +74,7 @@ class Shape(BaseModel):
 
     instance_type: str = Field(min_length=1)
     accelerator: str = Field(min_length=1)
+    generation: str | None = None
     count: Decimal = Field(gt=0)
     memory_mib: int | None = None
     kind: Kind = "gpu"

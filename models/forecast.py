@@ -25,7 +25,6 @@ from math import sqrt
 from statistics import fmean, median
 from typing import Final
 
-METHOD: Final = "weekday effect, level of four weeks, damped trend"
 MIN_HISTORY: Final = 14
 """Days below which nothing is forecast."""
 _WINDOW: Final = 56

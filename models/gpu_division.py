@@ -1,4 +1,4 @@
-"""Divide the money and hours of accelerator rows by what their machines did: parts sum to the row, to the last digit."""
+"""Divide money and hours of accelerator rows by what their machines did: parts sum to the row, to the last digit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from models.token_allocation import shares
 from models.workloads import Evidence
 
 # What tells a row of `ledger.gpu_hours` apart from others of its day.
-ROW: Final = ("key_id", "usage_date", "charge_source", "resource_id", "region_id", "commitment_discount_id")
+ROW: Final = (
+    "charge_source",
+    "billing_period",
+    "key_id",
+    "usage_date",
+    "resource_id",
+    "region_id",
+    "commitment_discount_id",
+)
 _WEIGHT: Final = 10**17  # times an amount of up to 10⁹ it fits 128 bits
 
 
@@ -57,7 +65,7 @@ def _money() -> pl.Expr:
     return pl.when(cost > 0).then(cost).when(listed > 0).then(listed).otherwise(10**12).cast(pl.Int128)
 
 
-def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame) -> pl.DataFrame:
+def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame, on: Sequence[str] = ROW) -> pl.DataFrame:
     """Divide owned amounts among holders and steps.
 
     Args:
@@ -65,17 +73,18 @@ def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame) ->
             `idle_reason` of its own, or no accelerator, is not divided.
         weighed: as `weights` gives it.
         holders: `holder` and what is told of each, as `gpu_hours_held.held` gives it.
+        on: what tells which weights are whose.
 
     Returns:
-        `owned_id`, `OWNER`, `HOLDER`'s namespace and outcome, `step` (null where not divided), `method` and the amounts.
-        `idle_reason` is null where busy.
+        `owned_id`, `OWNER`, the holder's `namespace` and `outcome`, `step` and `method` (null where not divided) and
+        the amounts. `idle_reason` is null where busy.
     """
     is_open = pl.col("idle_reason").is_null() & pl.col("accelerator").is_not_null()
     amounts = [*COST_COLUMNS, "gpu_hours"]
     told = holders.rename({name: f"held_{name}" for name in HOLDER})
     parts = (
         owned.filter(is_open)
-        .join(weighed, on=list(ROW), nulls_equal=True)
+        .join(weighed, on=list(on), nulls_equal=True)
         .join(told, on="holder", how="left")
         .with_columns(**_owner())
         .group_by("owned_id", *OWNER, "namespace", "outcome", "step", "method")

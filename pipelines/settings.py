@@ -19,8 +19,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.source import Source, connector
+from models.accelerators import Shape
+from models.claim_settings import ClaimSettings, Plan
 from models.dimensions import AiScope, Dimensions
 from models.errors import BadSettings
+from models.idle_settings import Idle
 from models.price_settings import Prices
 from pipelines.governance_settings import Governance
 
@@ -87,6 +90,14 @@ class Settings(BaseSettings, Governance):
     """Rates into the reporting currency."""
     prices: Prices = Prices()
     """Prices of your own, names of deployments and profiles, whose token records count; list prices need nothing."""
+    idle: Idle = Idle()
+    """What counts as idle, and whose records count where two sources describe one accelerator."""
+    accelerators: list[Shape] = []
+    """Machine shapes with accelerators of your own, added to the catalogue or put in place of a listed one."""
+    claims: ClaimSettings = ClaimSettings()
+    """What claims need to know beside the bills: production environments, operations cost …"""
+    plan: Plan = Plan()
+    """What the marts `what_if_…` assume: growth of requests, other models, discounts."""
     invoices: Path | None = None
     """A CSV of what invoices asked for, to be compared with the ledger: `provider`, `invoice_id` (may be blank),
     `billing_period` (2026-07), `currency`, `total`."""

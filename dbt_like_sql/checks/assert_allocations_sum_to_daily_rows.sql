@@ -4,6 +4,12 @@ wrong too.
 */
 with
 
+every_part as (
+    select * from computed.allocations
+    union all by name
+    select * from computed.token_allocations
+),
+
 parts as (
     select
         source,
@@ -14,13 +20,7 @@ parts as (
         sum(effective_cost) as effective_cost,
         sum(net_cost) as net_cost,
         sum(list_cost) as list_cost
-    from (
-        select source, billing_period, daily_id, part, billed_cost, effective_cost, net_cost, list_cost
-        from computed.allocations
-        union all
-        select source, billing_period, daily_id, part, billed_cost, effective_cost, net_cost, list_cost
-        from computed.token_allocations
-    )
+    from every_part
     group by all
 )
 

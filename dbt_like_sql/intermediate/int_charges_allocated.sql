@@ -1,6 +1,7 @@
 /*
-What every daily row of a bill was for: the row with its key's attribution or, where computed.allocations or
-computed.token_allocations divides it, its parts instead. Every report reads this relation, so a dollar counts once.
+What every daily row of a bill was for: the row with its key's attribution or, where computed.gpu_allocations,
+computed.allocations or computed.token_allocations divides it, its parts instead (the first holds the parts of the
+second, divided further, so it stands in their place). Every report reads this relation, so a dollar counts once.
 One row per daily row, or per part of a divided one.
 */
 with
@@ -19,15 +20,15 @@ token_parts as (
         parts.billing_period,
         parts.daily_id,
         parts.part,
-        coalesce(parts.workload, keys.workload) as workload,
-        if(parts.workload is null, keys.evidence, 'measured') as evidence,
-        coalesce(parts.llm_model, keys.llm_model) as llm_model,
-        keys.accelerator,
-        keys.idle_reason,
-        coalesce(parts.team, keys.team) as team,
-        keys.environment,
-        coalesce(keys.project, parts.project_id, parts.workspace_id) as project,
-        keys.customer,
+        coalesce(parts.workload, tagged.workload) as workload,
+        if(parts.workload is null, tagged.evidence, 'measured') as evidence,
+        coalesce(parts.llm_model, tagged.llm_model) as llm_model,
+        tagged.accelerator,
+        tagged.idle_reason,
+        coalesce(parts.team, tagged.team) as team,
+        tagged.environment,
+        coalesce(tagged.project, parts.project_id, parts.workspace_id) as project,
+        tagged.customer,
         parts.method,
         parts.billed_cost,
         parts.effective_cost,
@@ -35,17 +36,26 @@ token_parts as (
         parts.list_cost,
         parts.api_key_id,
         parts.feature,
-        parts.endpoint
+        parts.endpoint,
+        parts.tokens
     from computed.token_allocations as parts
-    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
-    inner join computed.attributions as keys using (source, billing_period, key_id)
+    inner join ledger.charges_daily using (source, billing_period, daily_id)
+    inner join computed.attributions as tagged using (source, billing_period, key_id)
+),
+
+gpu_parts as (
+    select * replace (nullif(idle_reason, 'unmeasured') as idle_reason)
+    from computed.gpu_allocations
 ),
 
 parts as (
-    select *
-    from computed.allocations
+    select allocations.*
+    from computed.allocations as allocations
+    anti join computed.gpu_allocations using (source, billing_period, daily_id)
     union all by name
     select * from token_parts
+    union all by name
+    select * exclude (gpu_hours) from gpu_parts
 )
 
 select
@@ -78,7 +88,10 @@ select
     attributions.token_bucket, -- Bucket of tokens the SKU counts; null where it counts none.
     attributions.tokens_per_unit, -- Tokens in one unit of consumed_quantity.
     if(parts.part is null, attributions.accelerator, parts.accelerator) as accelerator, -- Accelerator of the machine.
-    if(parts.part is null, attributions.idle_reason, parts.idle_reason) as idle_reason, -- Null: nobody says.
+    if(parts.part is null, attributions.idle_reason, parts.idle_reason) as idle_reason, -- Null: busy, or nobody says.
+    coalesce(parts.is_busy, false) as is_busy, -- Metrics found the accelerators busy.
+    parts.namespace, -- Namespace or partition of the jobs that held the accelerators, where records say it.
+    parts.outcome, -- How those jobs ended: completed, failed, preempted, cancelled or running.
     if(parts.part is null, attributions.team, parts.team) as team, -- Resolved by dimensions.team.
     if(parts.part is null, attributions.environment, parts.environment) as environment, -- By dimensions.environment.
     if(parts.part is null, attributions.project, parts.project) as project, -- Resolved by dimensions.project.
@@ -93,6 +106,7 @@ select
     parts.api_key_id, -- Key id or alias, where usage of API tokens divides the row.
     parts.feature, -- Feature tag, likewise.
     parts.endpoint, -- Endpoint or deployment, likewise.
+    parts.tokens, -- Tokens that the part's share is of, likewise; lines of one cell repeat them, so never add them.
     'billed' as cost_basis -- From a bill.
 from daily
 -- Left: a key that lost its attribution must show up in the checks, not vanish with its money.

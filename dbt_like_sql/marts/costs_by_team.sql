@@ -6,6 +6,12 @@ pool. One row per billing period, usage period, team, workload and cost basis.
 */
 with
 
+charges as (
+    select * from intermediate.int_charges_allocated
+    union all by name
+    select * from intermediate.int_estimated_charges
+),
+
 stacked as (
     select
         billing_period,
@@ -19,11 +25,7 @@ stacked as (
         0 as shared_billed_cost,
         0 as shared_effective_cost,
         0 as shared_net_cost
-    from (
-        select * from intermediate.int_charges_allocated
-        union all by name
-        select * from intermediate.int_estimated_charges
-    )
+    from charges
     union all by name
     select
         billing_period,

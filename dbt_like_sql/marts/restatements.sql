@@ -2,7 +2,7 @@
 What changed in closed months since they were reported (`apportion close`), the provider's changes apart from our
 re-tagging. provider_change_cost is the bill of now under the tags of then, minus what was reported; retag_change_cost
 is the rest. Keys that did not change are left out; a reopened month is compared with what was last reported of it.
-Amounts are effective_cost. One row per source, billing period, workload and key.
+Amounts are effective_cost, divided as bills alone divide them. One row per source, billing period, workload and key.
 */
 select
     source, -- Name of the source in the configuration.

@@ -21,6 +21,7 @@ from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.governance import refresh_governance
+from pipelines.warehouse.gpu import refresh_gpu
 from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
@@ -35,6 +36,7 @@ _FACTS: Final = (
     "computed.attributions",
     "computed.allocations",
     "computed.token_allocations",
+    "computed.gpu_allocations",
     "computed.estimated_charges",
 )
 
@@ -138,6 +140,8 @@ def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             refresh_months(settings, connection, progress)
             if refresh_tokens(connection, Ledger.of(settings), settings):
                 progress.on_step("priced token usage and joined it to the bills")
+            if refresh_gpu(connection, Ledger.of(settings), settings):
+                progress.on_step("joined metrics and job records to machine-hours")
             for table in _FACTS:
                 rows = connection.sql(f"select count(*) from {table}").fetchall()[0][0]
                 yield dg.MaterializeResult(asset_key=table.split("."), metadata={"dagster/row_count": rows})

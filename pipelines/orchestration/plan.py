@@ -86,7 +86,7 @@ def changed_versions(ledger: Ledger, source: Source) -> list[SourceVersion]:
 
 def tagging_of(settings: Settings) -> Tagging:
     """Put together everything that decides what a key is for."""
-    return Tagging(Rulebook.load(settings.rule_files), settings.dimensions, settings.ai_scope)
+    return Tagging(Rulebook.load(settings.rule_files, settings.accelerators), settings.dimensions, settings.ai_scope)
 
 
 def months_to_retag(ledger: Ledger, tagging: Tagging) -> list[Partition]:
@@ -113,7 +113,7 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
             [str(invoice) for invoice in read_invoices(settings.invoices)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
             [settings.currency, tagging.digest, rate_card(settings).digest, TABLES],
-            settings.model_dump_json(include=set(Governance.model_fields)),
+            settings.model_dump_json(include={*Governance.model_fields, "idle"}),
             [str(act) for act in ledger.acts().iter_rows()],
         ]
     )

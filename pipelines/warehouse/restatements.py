@@ -2,6 +2,8 @@
 
 Three views of a month, each attributed and divided in the same way: what was reported (lines and tags of then), the
 bill of now under the tags of then, and what stands now. The first step is the provider's, the second is ours.
+Rows are divided as bills alone divide them: usage that arrives later moves money between workloads without anybody
+having changed a bill or a tag.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipelines.warehouse.claim_tables import CLAIM_TABLES
 from pipelines.warehouse.governance_tables import GOVERNANCE_TABLES
+from pipelines.warehouse.gpu_tables import GPU_TABLES
 from pipelines.warehouse.usage_tables import USAGE_TABLES
 
 MONEY: Final = "decimal(38, 12)"
@@ -166,20 +168,6 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             **_COSTS,
         },
     ),
-    "reference.claims": (
-        "Claims people repeat, as configured. One row per claim.",
-        {
-            "claim_id": ("varchar", "Claim."),
-            "statement": ("varchar", "The sentence."),
-            "said_by": ("varchar", "Who says so."),
-            "said_on": ("date", "When."),
-            "metric": ("varchar", "What is measured."),
-            "claimed_low": (MONEY, "Lower end of the claimed range."),
-            "claimed_high": (MONEY, "Upper end."),
-            "scope": ("varchar", "Which money counts."),
-            "reading": ("varchar", "How to read the verdict."),
-        },
-    ),
     "reference.invoices": (
         "Invoice totals the team was actually asked for, from the configuration. One row per invoice.",
         {
@@ -214,8 +202,10 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "keys_changed": ("bigint", "Keys whose attribution changed."),
         },
     ),
+    **CLAIM_TABLES,
     **GOVERNANCE_TABLES,
     **USAGE_TABLES,
+    **GPU_TABLES,
 }
 
 

@@ -1,0 +1,120 @@
+"""What claims and what-ifs compare the bills with: settings as a table, and list prices on the days of the bills."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from models.llm_names import provider_id
+from models.rate_card import PriceKey
+from pipelines.warehouse.claim_tables import CLAIM_TABLES
+from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.prices import rate_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
+
+    import duckdb
+
+    from models.facts import Schema
+    from models.rate_card import Price, RateCard
+    from pipelines.settings import Settings
+
+# A request of usual size, and one long enough for every cliff in a price list.
+_SIZES: Final = (1_000, 500_000)
+# Claimed list prices are about these, whether or not anybody here uses them.
+_CLAIMED: Final = (("OpenAI", "gpt-4o"),)
+# A cloud that sells another company's model may have no entry for it under the short name that bills write.
+_MAKERS: Final = {"claude-": "Anthropic", "gpt-": "OpenAI", "gemini-": "Google Cloud"}
+_POLARS: Final[Schema] = {
+    "varchar": pl.String,
+    "date": pl.Date,
+    "bigint": pl.Int64,
+    "boolean": pl.Boolean,
+    "decimal(38, 12)": pl.Decimal(38, 12),
+}
+_IN_USE: Final = """
+select distinct usage_period, provider_name, llm_model
+from computed.attributions where llm_model is not null and token_bucket is not null
+union
+select distinct date_trunc('month', usage_date)::date, provider_name, llm_model
+from ledger.token_usage_daily where llm_model is not null
+order by all
+"""
+_MONTHS: Final = """
+select distinct usage_period from computed.attributions where usage_period is not null
+union select distinct date_trunc('month', usage_date)::date from ledger.token_usage_daily
+order by all
+"""
+
+
+def refresh_what_if(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Write settings and list prices into `reference`; attributions and token usage must be there."""
+    _replace(connection, "reference.claim_settings", _settings(settings))
+    alternatives = settings.plan.alternatives
+    _replace(
+        connection,
+        "reference.alternatives",
+        ({"provider_name": each.provider, "llm_model": each.model, "replaces": each.replaces} for each in alternatives),
+    )
+    used = connection.sql(_IN_USE).fetchall()
+    months = [month for (month,) in connection.sql(_MONTHS).fetchall()]
+    asked = {(month, *model): False for month in months for model in _CLAIMED}
+    asked |= {(month, each.provider, each.model): False for month in months for each in alternatives}
+    asked |= dict.fromkeys(used, True)
+    _replace(connection, "reference.list_prices", _prices(rate_card(settings), asked))
+
+
+def _settings(settings: Settings) -> Iterator[Mapping[str, Any]]:
+    for name, value in {**settings.claims.model_dump(), **settings.plan.model_dump(exclude={"alternatives"})}.items():
+        for each in value if isinstance(value, list) else [value]:
+            text = isinstance(each, (str, bool)) or each is None
+            yield {
+                "name": name,
+                "value": None if each is None else str(each).lower(),
+                "amount": None if text else each,
+            }
+
+
+def _prices(card: RateCard, asked: Mapping[tuple[date, str, str], bool]) -> Iterator[Mapping[str, Any]]:
+    for (month, provider, model), is_used in sorted(asked.items()):
+        day = month.replace(day=monthrange(month.year, month.month)[1])
+        for size in _SIZES:
+            seller, price = _price(card, provider, model, day, size)
+            if price.status == "priced":
+                yield {
+                    "priced_on": day,
+                    "provider_name": provider,
+                    "listed_by": seller,
+                    "llm_model": model,
+                    "is_used": is_used,
+                    "input_tokens": size,
+                    "uncached_input_price": price.rates.get("uncached_input"),
+                    "cache_read_price": price.rates.get("cache_read"),
+                    "cache_write_price": price.rates.get("cache_write_5m"),
+                    "output_price": price.rates.get("output"),
+                    "price_source": price.price_source,
+                }
+
+
+def _price(card: RateCard, provider: str, model: str, day: date, size: int) -> tuple[str, Price]:
+    """Ask the seller's list and then the maker's, by the name that bills write and by the one lists write."""
+    maker = next((maker for start, maker in _MAKERS.items() if model.startswith(start)), provider)
+    tries = [
+        (seller, PriceKey(seller, name, model, model, day, input_above=size, input_from=size, input_to=size))
+        for seller in dict.fromkeys((provider, maker))
+        for name in dict.fromkeys((model, model.replace(".", "-")))
+        if card.is_known(provider_id(seller), name) or card.settings.overrides
+    ]
+    found = [(seller, card.resolve(key)) for seller, key in tries]
+    unknown = provider, card.resolve(PriceKey(provider, model, model, model, day))
+    return next((each for each in found if each[1].status == "priced"), unknown)
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    types: Schema = {name: _POLARS[dtype] for name, (dtype, _) in CLAIM_TABLES[table][1].items()}
+    frame = pl.DataFrame([{name: row.get(name) for name in types} for row in rows], schema=types)
+    replace_table(connection, table, frame)
