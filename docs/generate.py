@@ -18,6 +18,7 @@ import typer
 from pydantic import BaseModel
 
 from connectors.source import CONNECTORS, connector
+from models.claim_settings import Alternative, ClaimSettings, Plan
 from models.claims import load_claims
 from models.dimensions import AiScope
 from models.rulebook import Rulebook
@@ -94,6 +95,9 @@ def _parts() -> dict[str, type[BaseModel]]:
         "`expected`": Expected,
         "`closing`": Closing,
         "`anomalies`": Anomalies,
+        "`claims`": ClaimSettings,
+        "`plan`": Plan,
+        "Each of `plan.alternatives`": Alternative,
     }
 
 
@@ -153,7 +157,13 @@ def _rules() -> str:
 
 def _claims() -> str:
     rows = [
-        (f"`{claim.id}`", claim.statement, claim.said_by, f"{claim.claimed_low}–{claim.claimed_high}", claim.reading)
+        (
+            f"`{claim.id}`",
+            claim.statement,
+            claim.said_by,
+            f"{claim.claimed_low}–{claim.claimed_high or '…'} {claim.unit}",
+            claim.reading,
+        )
         for claim in load_claims()
     ]
     return _table(("claim", "statement", "said by", "claimed range", "how to read the verdict"), rows)

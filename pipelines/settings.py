@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.source import Source, connector
@@ -106,6 +106,12 @@ class Settings(BaseSettings, Governance):
     kept current. `apportion report` writes any month's."""
     lock_timeout: float = Field(default=600, ge=0)
     """Seconds a run waits for another run on the same home before it gives up and says who holds the lock."""
+    notify: list[SecretStr] = []
+    """Whom Dagster tells of failed runs, budgets and odd days: apprise addresses, such as `mailtos://…` or `slack://…`."""
+    ui_url: str = "http://127.0.0.1:3000"
+    """Where people open the Dagster UI: messages link there."""
+    unattended: bool = False
+    """Schedules and sensors run as soon as Dagster loads them; otherwise somebody turns them on in the UI."""
 
     @classmethod
     def settings_customise_sources(

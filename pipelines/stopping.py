@@ -11,7 +11,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _reading = -1
 
 
-class Stopped(BaseException):  # noqa: N818 - reads as what happened; no `except Exception` may swallow it
+class Stopped(BaseException):
     """Somebody asked this process to stop."""
 
     def __init__(self, signal_number: int) -> None:
@@ -26,12 +26,12 @@ class Stopped(BaseException):  # noqa: N818 - reads as what happened; no `except
 
 def listen() -> None:
     """Raise `Stopped` in the main thread on SIGTERM and Ctrl-C."""
-    global _reading  # noqa: PLW0603 - a process has one set of signals
+    global _reading
     if _reading < 0:
         # Dagster puts handlers of its own in our place that forget which signal came; the wake-up pipe remembers.
         _reading, writing = os.pipe()
-        os.set_blocking(_reading, False)  # noqa: FBT003 - the standard library's signature
-        os.set_blocking(writing, False)  # noqa: FBT003
+        os.set_blocking(_reading, False)
+        os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in _SIGNALS:
         signal.signal(number, _stop)

@@ -1,116 +1,106 @@
 /*
-Is what everybody repeats true for us? The answer is an interval: its lower end counts only inference that is declared,
-billed or measured, its upper end everything that could still turn out to be inference. One row per claim and month of
-use.
+Is what everybody repeats true for us? Each answer is an interval, in the unit of its claim; how its ends are made stands
+in `definition`. One row per claim and month of use.
 
 inference_share_of_ai is taken over T = training + fine_tuning + inference + unattributed, effective_cost by month of
-use; credits and tax never enter.
+use; credits and tax never enter, API usage that no bill covers yet does, at its estimated price.
 
     measured_low  = inference that is declared, billed or measured ÷ T
     measured      = all inference ÷ (T − unattributed)
     measured_high = (inference + training and fine_tuning merely inferred + unattributed) ÷ T
 
-Verdicts, the first that applies: no_data (nothing in T, or a metric not computed here), withheld (a bill that feeds the
-month is not reconciled, see marts.reconciliation), holds (the whole interval lies in the claimed range), fails (none of
-it does), undetermined (undecided_cost is what would settle it).
+Verdicts, the first that applies: no_data (nothing to measure, or a metric not computed here), withheld (a bill that
+feeds the month is not reconciled, see marts.reconciliation), holds (the whole interval lies in the claimed range), fails
+(none of it does), undetermined (undecided_cost is what would settle it).
 */
 with
 
-charges as (
-    select
-        *,
-        evidence in ('declared', 'billed', 'measured') as is_known
-    from intermediate.int_charges_allocated
+measures as (
+    select * from intermediate.int_claim_spend
+    union all by name
+    select * from intermediate.int_claim_machines
+    union all by name
+    select * from intermediate.int_claim_tokens
 ),
 
-months as (
-    select
-        charges.usage_period as period,
-        bool_and(coalesce(reconciliation.is_reconciled, false)) as is_reconciled
-    from charges
-    left join marts.reconciliation using (source, billing_period)
-    group by all
-),
-
-sums as (
+estimated as (
     select
         usage_period as period,
-        coalesce(sum(effective_cost) filter (where workload = 'inference'), 0) as inference,
-        coalesce(sum(effective_cost) filter (where workload = 'inference' and is_known), 0) as inference_known,
-        coalesce(sum(effective_cost) filter (where workload in ('training', 'fine_tuning')), 0) as training,
-        coalesce(sum(effective_cost) filter (where workload in ('training', 'fine_tuning') and is_known), 0)
-            as training_known,
-        coalesce(sum(effective_cost) filter (where workload = 'unattributed'), 0) as unattributed
-    from charges
-    where charge_category not in ('Credit', 'Tax')
+        sum(effective_cost)::decimal(38, 12) as estimated_cost
+    from intermediate.int_claim_costs
+    where cost_basis = 'estimated'
     group by all
 ),
 
--- Refunds of another month's use can push a sum below zero or its known part beyond the whole. A share of negative
--- money means nothing and the interval would lose its point, so what is negative counts 0 and a part at most its whole.
-bounded as (
-    select
-        period,
-        greatest(inference, 0) as inference,
-        least(greatest(inference_known, 0), greatest(inference, 0)) as inference_known,
-        greatest(training, 0) as training,
-        least(greatest(training_known, 0), greatest(training, 0)) as training_known,
-        greatest(unattributed, 0) as unattributed
-    from sums
+research as (
+    select coalesce(bool_or(value = 'true'), false) as is_declared
+    from reference.claim_settings
+    where name = 'research_declared'
 ),
 
-costs as (
+judged as (
     select
-        period,
-        inference,
-        inference_known,
-        training_known,
-        unattributed,
-        inference + training as labelled,
-        inference + training + unattributed as total,
-        inference - inference_known + training - training_known as inferred
-    from bounded
-),
-
--- Ratios are divided as double and rounded to 12 decimals. For the lower end that keeps the order; the upper end could
--- fall a last digit below the point, hence `greatest`.
-measures as (
-    select
-        'inference_share_of_ai' as metric,
-        period,
-        (inference_known::double / nullif(total, 0))::decimal(38, 12) as measured_low,
-        (inference::double / nullif(labelled, 0))::decimal(38, 12) as measured,
-        greatest((total - training_known)::double / nullif(total, 0), inference::double / nullif(labelled, 0))
-        ::decimal(38, 12) as measured_high,
-        total::decimal(38, 12) as measured_cost,
-        (inferred + unattributed)::decimal(38, 12) as undecided_cost,
-        (labelled::double / nullif(total, 0))::decimal(38, 12) as attributed_share
-    from costs
+        claims.*,
+        months.period,
+        measures.* exclude (metric, period),
+        estimated.estimated_cost,
+        case
+            when measures.measured_low is null then 'no_data'
+            when not months.is_reconciled and measures.is_of_bills then 'withheld'
+            when
+                measures.measured_low >= claims.claimed_low
+                and (claims.claimed_high is null or measures.measured_high <= claims.claimed_high) then 'holds'
+            when
+                measures.measured_high < claims.claimed_low or measures.measured_low > claims.claimed_high
+                then 'fails'
+            else 'undetermined'
+        end as verdict
+    from reference.claims
+    cross join intermediate.int_claim_months as months
+    left join measures
+        on claims.metric = measures.metric
+            and months.period = measures.period
+    left join estimated
+        on months.period = estimated.period
 )
 
 select
-    claims.claim_id, -- Claim.
-    claims.statement, -- The sentence.
-    claims.said_by, -- Who says so.
-    months.period, -- First day of the month of use.
-    measures.measured_low, -- Lower end of the answer.
-    measures.measured, -- The answer if unattributed money is spread like the rest; null where all is unattributed.
-    measures.measured_high, -- Upper end of the answer.
-    claims.claimed_low, -- Lower end of the claimed range.
-    claims.claimed_high, -- Upper end of the claimed range.
+    claim_id, -- Claim.
+    statement, -- The sentence.
+    said_by, -- Who says so.
+    said_on, -- When; null where it is not known.
+    period, -- First day of the month of use.
+    unit, -- What the figures are: share, times or dollars.
+    measured_low, -- Lower end of the answer.
+    measured, -- The answer if unattributed money is spread like the rest; null where all is unattributed.
+    measured_high, -- Upper end of the answer; null for none.
+    claimed_low, -- Lower end of the claimed range.
+    claimed_high, -- Upper end of the claimed range; null for none.
+    verdict, -- holds, fails, undetermined, withheld or no_data.
+    undecided_cost, -- Money unattributed or merely inferred: what would settle an undetermined verdict.
+    measured_cost, -- The money measured; for shares of AI spend, T.
+    estimated_cost, -- API usage of the month that no bill covers yet, at its estimated price; null where there is none.
+    attributed_share, -- Share of it that has a workload: the coverage to print beside the verdict.
+    sample_size, -- Rows, months, runs, prices or requests the answer stands on, as the definition says.
     case
-        when measures.measured_low is null then 'no_data'
-        when not months.is_reconciled then 'withheld'
-        when measures.measured_low >= claims.claimed_low and measures.measured_high <= claims.claimed_high then 'holds'
-        when measures.measured_high < claims.claimed_low or measures.measured_low > claims.claimed_high then 'fails'
-        else 'undetermined'
-    end as verdict, -- holds, fails, undetermined, withheld or no_data.
-    measures.undecided_cost, -- Money unattributed or merely inferred: what would settle an undetermined verdict.
-    measures.measured_cost, -- The money measured, T.
-    measures.attributed_share, -- Share of it that has a workload: the coverage to print beside the verdict.
-    claims.reading -- How to read the verdict.
-from reference.claims
-cross join months
-left join measures
-    on claims.metric = measures.metric
-        and months.period = measures.period
+        when verdict = 'no_data' then answered_by
+        when verdict = 'withheld' then 'A bill that agrees with its invoice: see marts.reconciliation.'
+        when verdict = 'undetermined' and undecided_cost > 0
+            then 'Evidence for the undecided money: marts.claim_flips names its rules, marts.unattributed_charges its keys.'
+        when verdict = 'undetermined' then 'Nothing: your own figures lie on both sides of the claimed range.'
+    end as needs, -- Which connector, setting or evidence would answer or settle it; null where it is settled.
+    case
+        when metric != 'inference_to_training' or claimed_high is not null or verdict in ('no_data', 'withheld')
+            then null
+        when verdict = 'holds' then 'Optimize inference first.'
+        when verdict = 'undetermined' then 'Attribute first: the bills allow both inference first and balance.'
+        when measured_high < 1 and (select research.is_declared from research)
+            then 'Optimize training first: it costs more than inference, and research is declared.'
+        else 'Balance both.'
+    end as advice, -- What follows where a claim is a condition for advice.
+    note, -- What else to know.
+    priced_on, -- For a claim about a list price: a day on which the claimed price was in force.
+    scope, -- Which money counts.
+    definition, -- How it is measured: lower end, point and upper end.
+    reading -- How to read the verdict.
+from judged

@@ -43,12 +43,21 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; exit 1 where something was refused, 2 on a wrong call or configuration."""
+    """Run the command line.
+
+    Exits 1 where something was refused, 2 on a wrong call or configuration, 143 or 130 where somebody stopped it.
+    """
     from models.errors import ApportionError, BadSettings
+    from pipelines import logs, stopping
     from pipelines.cli.output import say
 
+    logs.configure()
+    stopping.listen()
     try:
         app()
+    except stopping.Stopped as stopped:
+        say(f"stopped by {stopped}: what people read is the last complete report; the next run goes on from here.")
+        sys.exit(stopped.status)
     except BadSettings as error:
         say(f"error: {error}")
         sys.exit(2)

@@ -11,12 +11,17 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pipelines import logs
+
 if TYPE_CHECKING:
     import polars as pl
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal something; standard output stays for answers."""
+    """Tell the person at the terminal something, or the log where it is JSON; standard output stays for answers."""
+    if logs.are_json():
+        logs.SAID.info(text)
+        return
     print("\n".join(map(_inert, text.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -96,6 +96,13 @@ def _heard(say: Callable[[str], None]) -> Iterator[None]:
     """Pass on what connectors tell while they work, for example how many bytes a query will read before it does."""
     import logging
 
+    from pipelines import logs
+
+    if logs.are_json():
+        # Their lines go to the log by themselves.
+        yield
+        return
+
     class Teller(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             say(record.getMessage())
@@ -118,9 +125,14 @@ def _progress(*, republish: bool) -> Iterator[Progress]:
     from rich.progress import DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
+    from pipelines import logs
+    from pipelines.cli.output import say
     from pipelines.orchestration.assets import Progress
 
     console = Console(stderr=True)
+    if logs.are_json():
+        yield Progress(on_step=say, republish=republish)
+        return
     if not console.is_terminal:
         yield Progress(on_step=lambda text: console.print(text, highlight=False), republish=republish)
         return
@@ -197,6 +209,15 @@ def demo(
     say(f"Ledger   {settings.ledger_root}")
 
 
+# One run at a time, because runs take turns at the lock on the home anyway; a killed one is noticed.
+_INSTANCE: Final = """\
+telemetry: { enabled: false }
+freshness: { enabled: true }
+concurrency: { runs: { max_concurrent_runs: 1 } }
+run_monitoring: { enabled: true }
+"""
+
+
 def dev(config: Config = DEFAULT_CONFIG) -> None:
     """Open the Dagster UI on this configuration, on loopback only.
 
@@ -208,6 +229,8 @@ def dev(config: Config = DEFAULT_CONFIG) -> None:
 
     home = Settings.load(config).home / "dagster"
     home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(_INSTANCE, encoding="utf-8")
     environment = {**os.environ, "APPORTION_CONFIG": str(config.resolve()), "DAGSTER_HOME": str(home)}
     command = [sys.executable, "-m", "dagster", "dev", "-m", "pipelines.definitions", "--host", "127.0.0.1"]
     os.execve(sys.executable, command, environment)  # noqa: S606 - the command line becomes the server

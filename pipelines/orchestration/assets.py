@@ -3,20 +3,27 @@
 No `from __future__ import annotations` here: Dagster reads the type of `context` at definition time.
 """
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
+from connectors.source import SourceVersion
 from models.errors import ApportionError
 from models.facts import CHARGES
+from pipelines import logs
 from pipelines.ledger.load import Loaded, load
 from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.faults import TRIES, is_transient, wait_before
 from pipelines.orchestration.plan import changed_versions, content, locked, months_to_retag, tagging_of
+from pipelines.orchestration.shown import check_results, check_specs, column_schema, loads_metadata, model_metadata
 from pipelines.settings import Settings
+from pipelines.stopping import Stopped, last_signal
 from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
@@ -29,6 +36,8 @@ from pipelines.warehouse.tables import TABLES
 from pipelines.warehouse.usage import refresh_tokens
 
 MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date="2015-01", fmt="%Y-%m", end_offset=1)
+FRESH: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
+"""The daily schedule touches these once a day, changed or not; after two missed days they are stale."""
 _FACTS: Final = (
     "ledger.charges_daily",
     "ledger.gpu_hours",
@@ -46,6 +55,8 @@ class Progress:
     """Where assets report to while they work; the command line draws it.
 
     With `republish`, what is published already is published anew: the warehouse was rebuilt for a reason.
+    `under_dagster` says that Dagster runs the assets, and not our own command: a fault that may pass is tried again,
+    and what the UI shows beside a table is worked out.
     """
 
     on_bytes: Callable[[int], None] = lambda _: None
@@ -53,6 +64,7 @@ class Progress:
     refused: dict[str, list[str]] = field(default_factory=dict)
     loaded: list[Loaded] = field(default_factory=list)
     republish: bool = False
+    under_dagster: bool = False
 
 
 def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -> dg.AssetsDefinition:
@@ -66,23 +78,25 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
         group_name="ledger",
         kinds={"deltalake", "polars"},
         partitions_def=MONTHS,
+        freshness_policy=FRESH,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["sources", name])],
         description=f"What `{name}` ({kind}) says, by month; unchanged months cost nothing.",
         metadata={
-            "dagster/column_schema": _column_schema({name: column.meaning for name, column in CHARGES.items()}),
+            "dagster/column_schema": column_schema({name: column.meaning for name, column in CHARGES.items()}),
         },
     )
     def charges(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         wanted = set(context.partition_keys)
-        with locked(settings, progress.on_step):
-            loaded, refused = _load(settings, name, wanted, progress)
+        with (
+            logs.about(run=context.run.run_id, source=name),
+            _again(context, progress),
+            locked(settings, progress.on_step),
+        ):
+            loaded, refused = _load(settings, name, wanted, progress, is_last=_is_last(context, progress))
+            metadata = loads_metadata(Ledger.of(settings), name, loaded)
         yield dg.MaterializeResult(
-            metadata={
-                "lines": sum(month.lines for month in loaded),
-                "billed_cost": float(sum(month.billed_cost for month in loaded)),
-                "months": ", ".join(f"{month.billing_period:%Y-%m}" for month in loaded),
-            },
+            metadata=metadata,
             check_results=[
                 dg.AssetCheckResult(
                     passed=not refused, check_name="every_month_loaded", metadata={"refused": "; ".join(refused)}
@@ -93,26 +107,72 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
     return charges
 
 
-def _load(settings: Settings, name: str, wanted: set[str], progress: Progress) -> tuple[list[Loaded], list[str]]:
+def _load(
+    settings: Settings, name: str, wanted: set[str], progress: Progress, *, is_last: bool
+) -> tuple[list[Loaded], list[str]]:
+    """Load the wanted months that changed; give what was loaded, and why what was not was refused.
+
+    Unless this attempt `is_last`, a fault that may pass is raised after the other months are loaded.
+    """
     ledger = Ledger.of(settings)
     source = settings.open(name, progress.on_bytes)
-    loaded, refused = [], []
+    loaded, refused, passing = [], [], None
     try:
         versions = changed_versions(ledger, source)
     except ApportionError as error:
+        if not is_last and is_transient(error):
+            raise
         versions, refused = [], [str(error)]
     for version in versions:
-        if f"{version.billing_period:%Y-%m}" not in wanted:
+        period = f"{version.billing_period:%Y-%m}"
+        if period not in wanted:
             continue
-        progress.on_step(f"{name} {version.billing_period:%Y-%m}: loading")
+        progress.on_step(f"{name} {period}: loading")
+        started = time.monotonic()
         try:
             loaded.append(load(ledger, source, version))
         except ApportionError as error:
+            passing = error if not is_last and is_transient(error) else passing
             refused.append(str(error))
+        else:
+            _measured(loaded[-1], version, time.monotonic() - started)
     progress.loaded.extend(loaded)
+    if passing:
+        raise passing
     if refused:
         progress.refused.setdefault(name, []).extend(refused)
     return loaded, refused
+
+
+def _measured(month: Loaded, version: SourceVersion, seconds: float) -> None:
+    """Write the metrics of one load."""
+    sizes = [file.size for file in version.files]
+    what = {
+        "billing_period": f"{month.billing_period:%Y-%m}",
+        "lines": month.lines,
+        "billed_cost": None if month.billing_currency is None else f"{month.billed_cost:f}",
+        "billing_currency": month.billing_currency,
+        "seconds": round(seconds, 3),
+        "bytes": None if None in sizes else sum(size or 0 for size in sizes),
+    }
+    logs.METRICS.info("loaded", extra={"source": month.source, **what})
+
+
+def _is_last(context: dg.AssetExecutionContext, progress: Progress) -> bool:
+    return not progress.under_dagster or context.retry_number >= TRIES
+
+
+@contextmanager
+def _again(context: dg.AssetExecutionContext, progress: Progress) -> Iterator[None]:
+    """Try a step again, later and later, after a fault that may pass; anything else fails at once."""
+    try:
+        yield
+    except Exception as error:
+        if _is_last(context, progress) or not is_transient(error):
+            raise
+        seconds = wait_before(context.retry_number + 1)
+        progress.on_step(f"trying again in {seconds} s: {error}")
+        raise dg.RetryRequested(max_retries=TRIES, seconds_to_wait=seconds) from error
 
 
 def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
@@ -128,15 +188,20 @@ def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
                 description=TABLES[table][0],
                 kinds={"duckdb", "polars"},
                 metadata={
-                    "dagster/column_schema": _column_schema({k: note for k, (_, note) in TABLES[table][1].items()})
+                    "dagster/column_schema": column_schema({k: note for k, (_, note) in TABLES[table][1].items()})
                 },
             )
             for table in _FACTS
         ],
         name="facts",
     )
-    def facts() -> Iterator[dg.MaterializeResult[Any]]:
-        with locked(settings, progress.on_step), warehouse(settings) as connection:
+    def facts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        with (
+            logs.about(run=context.run.run_id),
+            _again(context, progress),
+            locked(settings, progress.on_step),
+            warehouse(settings) as connection,
+        ):
             refresh_months(settings, connection, progress)
             if refresh_tokens(connection, Ledger.of(settings), settings):
                 progress.on_step("priced token usage and joined it to the bills")
@@ -179,16 +244,21 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
                 group_name=model.schema,
                 description=model.comment,
                 kinds={"duckdb", "sql"},
-                metadata={"dagster/column_schema": _column_schema(model.columns)},
+                metadata={"dagster/column_schema": column_schema(model.columns)},
             )
             for model in sql_models()
         ],
         name="sql_models",
         can_subset=False,
     )
-    def sql() -> Iterator[dg.MaterializeResult[Any]]:
+    def sql(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         progress.on_step("building marts")
-        with locked(settings, progress.on_step), warehouse(settings) as connection:
+        with (
+            logs.about(run=context.run.run_id),
+            _again(context, progress),
+            locked(settings, progress.on_step),
+            warehouse(settings) as connection,
+        ):
             ledger = Ledger.of(settings)
             tagging = tagging_of(settings)
             refresh_reference(connection, ledger, settings, tagging.rulebook)
@@ -196,7 +266,8 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             show_lines(connection, ledger)
             for model in sql_models():
                 build(connection, model)
-                yield dg.MaterializeResult(asset_key=[model.schema, model.name])
+                metadata = model_metadata(connection, model) if progress.under_dagster else None
+                yield dg.MaterializeResult(asset_key=[model.schema, model.name], metadata=metadata)
 
     return sql
 
@@ -209,18 +280,28 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
         deps=[[model.schema, model.name] for model in sql_models()],
         group_name="reports",
         kinds={"duckdb"},
+        freshness_policy=FRESH,
+        check_specs=check_specs() if progress.under_dagster else None,
         description="What people read: every check passed over the whole warehouse, then one atomic switch.",
     )
-    def reports() -> dg.MaterializeResult[Any]:
+    def reports(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         progress.on_step("checking and publishing")
-        with locked(settings, progress.on_step), warehouse(settings) as connection:
+        with (
+            logs.about(run=context.run.run_id),
+            _again(context, progress),
+            locked(settings, progress.on_step),
+            warehouse(settings) as connection,
+        ):
             ledger = Ledger.of(settings)
             passed = check(connection)
             what = content(settings, ledger, tagging_of(settings))
             if what == published(settings.home) and not progress.republish:
-                return dg.MaterializeResult(metadata={"unchanged": True, "checks_passed": passed})
-            path = publish(settings.home, connection, content=what, charges_version=ledger.charges.open().version())
-        return dg.MaterializeResult(metadata={"path": str(path), "checks_passed": passed})
+                metadata: dict[str, Any] = {"unchanged": True, "checks_passed": passed}
+            else:
+                path = publish(settings.home, connection, content=what, charges_version=ledger.charges.open().version())
+                metadata = {"path": str(path), "checks_passed": passed}
+            results = check_results(connection) if progress.under_dagster else []
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return reports
 
@@ -247,10 +328,6 @@ def review_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
 
 def _is_asset(table: str) -> bool:
     return table in _FACTS or table.startswith(("staging.", "intermediate.", "marts."))
-
-
-def _column_schema(columns: Any) -> dg.TableSchema:
-    return dg.TableSchema(columns=[dg.TableColumn(name, description=note) for name, note in columns.items()])
 
 
 def all_assets(settings: Settings, progress: Progress | None = None) -> list[dg.AssetsDefinition]:
@@ -286,13 +363,16 @@ def run_in_process(settings: Settings, months: list[date], progress: Progress) -
             *_fact_keys()
         )
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            assets,
-            selection=selection,
-            instance=instance,
-            tags=tags,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        try:
+            result = dg.materialize(
+                assets,
+                selection=selection,
+                instance=instance,
+                tags=tags,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            raise Stopped(last_signal()) from None
     return bool(result.success)
 
 

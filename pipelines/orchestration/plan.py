@@ -113,7 +113,7 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
             [str(invoice) for invoice in read_invoices(settings.invoices)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
             [settings.currency, tagging.digest, rate_card(settings).digest, TABLES],
-            settings.model_dump_json(include={*Governance.model_fields, "idle"}),
+            settings.model_dump_json(include={*Governance.model_fields, "idle", "claims", "plan"}),
             [str(act) for act in ledger.acts().iter_rows()],
         ]
     )

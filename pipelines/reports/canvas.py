@@ -18,6 +18,7 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 _FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 _WIDTH: Final = 520
+BAR: Final = 34  # pixels of a stacked bar and the space under it
 _LABELS: Final = 150  # pixels left of the bars, the same on every chart, so that charts line up on the page
 _SVG: Final = "http://www.w3.org/2000/svg"
 _NARROW: Final = 0.09  # a part below this share of the longest bar has no room for a label
@@ -40,6 +41,11 @@ def parts(rows: Rows, *, bar: str, currency: str, skip: int = 0) -> list[dict[st
 
 def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str, *, skip: int = 0) -> str:
     """Draw stacked bars, each part labelled where there is room, each bar with its total at its end."""
+    return render(stacked_chart(parts, order, currency, skip=skip), height=BAR * len(order))
+
+
+def stacked_chart(parts: list[dict[str, Any]], order: Sequence[str], currency: str, *, skip: int = 0) -> Any:
+    """Give that chart before it is rendered; a browser may draw it too."""
     rank = {workload: position for position, workload in enumerate(palette.WORKLOADS)}
     parts.sort(key=lambda part: (order.index(part["bar"]), rank.get(part["workload"], len(rank))))
     totals: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -54,19 +60,13 @@ def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str, *,
         part["ink"] = palette.on(palette.WORKLOADS.get(part["workload"], palette.PLAIN))
         part["note"] = f"{part['note']}, {words(part['workload'])}: {part['exact']}"
         part["label"] = short(part["amount"], currency) if part["length"] > _NARROW * longest else ""
-    present = [workload for workload in palette.WORKLOADS if any(part["workload"] == workload for part in parts)]
-    colour = alt.Color(
-        "workload:N",
-        title=None,
-        scale=alt.Scale(domain=present, range=[palette.WORKLOADS[workload] for workload in present]),
-        legend=alt.Legend(orient="top", columns=6, symbolType="square", labelExpr=_label_words(present)),
-    )
+    colour = by_workload(parts)
     y = names("bar", order, skip=skip)
     x = alt.X("start:Q", title=None, axis=None, scale=alt.Scale(domain=[0, longest * 1.14 or 1]))
     bars = (
         layer(parts)
         .mark_bar(height=22, stroke=palette.PAPER, strokeWidth=1)
-        .encode(x=x, x2=alt.X2("end:Q"), y=y, color=colour, description=alt.Description("note:N"))
+        .encode(x=x, x2=alt.X2("end:Q"), y=y, color=colour, description=alt.Description("note:N"), tooltip="note:N")
     )
     inside = (
         layer(parts)
@@ -79,7 +79,7 @@ def stacked(parts: list[dict[str, Any]], order: Sequence[str], currency: str, *,
         .mark_text(align="left", dx=6, color=palette.INK, fontWeight="bold")
         .encode(x=alt.X("end:Q"), y=y, text=alt.Text("label:N"))
     )
-    return render(alt.layer(bars, inside, total), height=34 * len(order))
+    return alt.layer(bars, inside, total)
 
 
 def bars(bars: list[dict[str, Any]], label: Callable[[Mapping[str, Any]], str], currency: str, title: str = "") -> str:
@@ -140,6 +140,17 @@ def names(field: str, order: Sequence[str], *, skip: int = 0) -> Any:
     return alt.Y(f"{field}:N", title=None, sort=list(order), axis=axis)
 
 
+def by_workload(parts: Rows) -> Any:
+    """Give the colours and the legend of the workloads that are there."""
+    present = [workload for workload in palette.WORKLOADS if any(part["workload"] == workload for part in parts)]
+    return alt.Color(
+        "workload:N",
+        title=None,
+        scale=alt.Scale(domain=present, range=[palette.WORKLOADS[workload] for workload in present]),
+        legend=alt.Legend(orient="top", columns=6, symbolType="square", labelExpr=_label_words(present)),
+    )
+
+
 def _label_words(present: Sequence[str]) -> str:
     pairs = ", ".join(f"'{workload}': '{words(workload)}'" for workload in present)
     return f"({{{pairs}}})[datum.label]"
@@ -147,9 +158,15 @@ def _label_words(present: Sequence[str]) -> str:
 
 def render(chart: Any, *, height: int, title: str = "") -> str:
     """Turn a chart into SVG that may stand in a page beside others."""
-    spec = (
-        chart.properties(width=_WIDTH, height=max(height, 40), **({"title": title} if title else {}))
-        .configure(font=_FONT, background=palette.PAPER, padding={"left": 4, "right": 4, "top": 4, "bottom": 4})
+    sized = chart.properties(width=_WIDTH, height=max(height, 40), **({"title": title} if title else {}))
+    spec = styled(sized).to_dict(validate=False)
+    return _still(vl_convert.vegalite_to_svg(cast("dict[str, Any]", spec)))
+
+
+def styled(chart: Any) -> Any:
+    """Give a chart the type, the ground and the lines that all charts have."""
+    return (
+        chart.configure(font=_FONT, background=palette.PAPER, padding={"left": 4, "right": 4, "top": 4, "bottom": 4})
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=palette.INK,
@@ -164,9 +181,7 @@ def render(chart: Any, *, height: int, title: str = "") -> str:
         .configure_legend(labelColor=palette.INK, labelFontSize=12, symbolSize=120, columnPadding=14, offset=10)
         .configure_text(fontSize=12)
         .configure_title(fontSize=12, fontWeight="normal", color=palette.MUTED, anchor="start", offset=8)
-        .to_dict(validate=False)
     )
-    return _still(vl_convert.vegalite_to_svg(cast("dict[str, Any]", spec)))
 
 
 def _still(svg: str) -> str:

@@ -42,6 +42,13 @@ CLAIM_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "replaces": ("varchar", "A router sends it tokens of models whose name starts like this; empty: none."),
         },
     ),
+    "computed.hourly_requests": (
+        "Requests by hour, of records that say when. One row per hour, quiet ones between the first and last among them.",
+        {
+            "usage_hour": ("timestamp", "Start of the hour, UTC."),
+            "requests": ("bigint", "Requests to language models."),
+        },
+    ),
     "reference.list_prices": (
         "List prices that claims and what-ifs compare with. One row per day, provider, model and size of the input.",
         {

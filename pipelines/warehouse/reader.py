@@ -41,6 +41,12 @@ class NotFound(ApportionError):  # noqa: N818 - reads as the answer it is
     """What was asked for is not there; says what is."""
 
 
+def publication(home: Path) -> str:
+    """Name the published report; the name changes with every publication. Empty where nothing is published."""
+    link = home / LINK
+    return link.resolve().name if link.exists() else ""
+
+
 @contextmanager
 def report(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published report, read-only; a report published meanwhile is seen by the next opening."""
@@ -122,8 +128,10 @@ def line(home: Path, ledger: Ledger, place: Place) -> Line:
     return Line(charges.row(0, named=True), key, attribution.row(0, named=True) if attribution.height else {})
 
 
-def lines_of_key(home: Path, ledger: Ledger, *, key_id: str, limit: int) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Give a key's attribution, and its largest lines with the file and row they stand in."""
+def lines_of_key(
+    home: Path, ledger: Ledger, *, key_id: str, limit: int, day: date | None = None
+) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Give a key's attribution, and its largest lines with the file and row they stand in; of one day of use or all."""
     with report(home) as connection:
         version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
         found = connection.sql("from computed.attributions where key_id = $key", params={"key": key_id}).pl()
@@ -135,6 +143,8 @@ def lines_of_key(home: Path, ledger: Ledger, *, key_id: str, limit: int) -> tupl
         month = attribution["source"], attribution["billing_period"]
         tags = json.loads(attribution["tags"])
         lines = ledger.charges.scan(ledger.charges.partitions(version)[month].files)
+        if day:
+            lines = lines.filter(pl.col("charge_period_start").dt.date() == day)
         same = [pl.col(name).eq_missing(pl.lit(attribution[name])) for name in KEY_COLUMNS]
         same += [pl.col(name).eq_missing(pl.lit(tags.get(name), pl.String)) for name in built[month].spelt]
         frames.append(

@@ -11,6 +11,7 @@ from models.facts import Fact, Schema
 from pipelines.warehouse.database import replace_table
 from pipelines.warehouse.invoices import read_invoices
 from pipelines.warehouse.tables import TABLES
+from pipelines.warehouse.what_if import refresh_what_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,6 +50,7 @@ def refresh_reference(
         "reference.claims",
         ({**claim.model_dump(), "claim_id": claim.id} for claim in load_claims()),
     )
+    refresh_what_if(connection, ledger, settings)
     _replace(connection, "reference.invoices", read_invoices(settings.invoices))
     _replace(
         connection,

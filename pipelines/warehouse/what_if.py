@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from models.facts import Fact
 from models.llm_names import provider_id
 from models.rate_card import PriceKey
 from pipelines.warehouse.claim_tables import CLAIM_TABLES
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
     from models.facts import Schema
     from models.rate_card import Price, RateCard
-    from pipelines.settings import Settings
+    from pipelines.ledger.tables import Ledger
+    from pipelines.settings import ExchangeRate, Settings
 
 # A request of usual size, and one long enough for every cliff in a price list.
 _SIZES: Final = (1_000, 500_000)
@@ -51,8 +54,8 @@ order by all
 """
 
 
-def refresh_what_if(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Write settings and list prices into `reference`; attributions and token usage must be there."""
+def refresh_what_if(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings) -> None:
+    """Write settings, list prices and requests by hour; attributions and token usage must be there."""
     _replace(connection, "reference.claim_settings", _settings(settings))
     alternatives = settings.plan.alternatives
     _replace(
@@ -60,6 +63,7 @@ def refresh_what_if(connection: duckdb.DuckDBPyConnection, settings: Settings) -
         "reference.alternatives",
         ({"provider_name": each.provider, "llm_model": each.model, "replaces": each.replaces} for each in alternatives),
     )
+    replace_table(connection, "computed.hourly_requests", _hourly_requests(connection, ledger))
     used = connection.sql(_IN_USE).fetchall()
     months = [month for (month,) in connection.sql(_MONTHS).fetchall()]
     asked = {(month, *model): False for month in months for model in _CLAIMED}
@@ -68,8 +72,42 @@ def refresh_what_if(connection: duckdb.DuckDBPyConnection, settings: Settings) -
     _replace(connection, "reference.list_prices", _prices(rate_card(settings), asked))
 
 
+def _hourly_requests(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> pl.DataFrame:
+    """Count requests by hour, of sources whose records stand for themselves and name a time within the hour."""
+    empty = pl.DataFrame(schema={"usage_hour": pl.Datetime("us"), "requests": pl.Int64})
+    counts = connection.sql(
+        "select source from ledger.token_usage_daily group by source having count(*) filter (counts_as = 'repeated') = 0"
+    ).fetchall()
+    table = ledger.fact(Fact.TOKEN_USAGE)
+    if not counts or not table.exists():
+        return empty
+    files = [path for partition in table.partitions().values() for path in partition.files]
+    usage = table.scan(files)
+    if "requests" not in usage.collect_schema():
+        return empty
+    hour = pl.col("usage_start").dt.truncate("1h")
+    return (
+        usage.filter(
+            pl.col("source").is_in([source for (source,) in counts]),
+            pl.col("usage_end") <= hour.dt.offset_by("1h"),
+            pl.col("requests").is_not_null(),
+        )
+        .group_by(usage_hour=hour.dt.replace_time_zone(None).cast(pl.Datetime("us")))
+        .agg(pl.col("requests").sum())
+        .collect(engine="streaming")
+        .sort("usage_hour")
+        .upsample("usage_hour", every="1h")
+        .with_columns(pl.col("requests").fill_null(0))
+        .pipe(lambda hours: hours if hours.height else empty)
+    )
+
+
 def _settings(settings: Settings) -> Iterator[Mapping[str, Any]]:
-    for name, value in {**settings.claims.model_dump(), **settings.plan.model_dump(exclude={"alternatives"})}.items():
+    # List prices are in dollars.
+    dollar = max((rate for rate in settings.exchange_rates if rate.currency == "USD"), key=_begins, default=None)
+    rates = {"dollar_rate": Decimal(1) if settings.currency == "USD" else dollar and dollar.rate}
+    own = settings.claims.model_dump() | settings.plan.model_dump(exclude={"alternatives"})
+    for name, value in (rates | own).items():
         for each in value if isinstance(value, list) else [value]:
             text = isinstance(each, (str, bool)) or each is None
             yield {
@@ -77,6 +115,10 @@ def _settings(settings: Settings) -> Iterator[Mapping[str, Any]]:
                 "value": None if each is None else str(each).lower(),
                 "amount": None if text else each,
             }
+
+
+def _begins(rate: ExchangeRate) -> date:
+    return rate.effective_from
 
 
 def _prices(card: RateCard, asked: Mapping[tuple[date, str, str], bool]) -> Iterator[Mapping[str, Any]]:

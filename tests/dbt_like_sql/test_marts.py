@@ -178,12 +178,12 @@ def test_costs_by_workload_are_those_computed_by_hand(tiny: Warehouse) -> None:
         (JANUARY, JANUARY, "AWS")
     }
     assert [tuple(row.values())[3:] for row in found] == [
-        ("inference", "billed", 49, 49, 49, None, 3),
-        ("inference", "inferred", 6, 10, 10, None, 1),
-        ("not_ai", "none", 100, 100, 100, None, 1),
-        ("shared", "none", 5, 5, 5, None, 1),
-        ("training", "billed", 74, 60, 50, 100, 4),
-        ("unattributed", "none", 20, 20, 20, None, 2),
+        ("inference", "billed", "billed", 49, 49, 49, None, 3),
+        ("inference", "inferred", "billed", 6, 10, 10, None, 1),
+        ("not_ai", "none", "billed", 100, 100, 100, None, 1),
+        ("shared", "none", "billed", 5, 5, 5, None, 1),
+        ("training", "billed", "billed", 74, 60, 50, 100, 4),
+        ("unattributed", "none", "billed", 20, 20, 20, None, 2),
     ]
 
 

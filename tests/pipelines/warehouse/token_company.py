@@ -55,6 +55,22 @@ def bedrock_line(day: int, meter: str, cost: float, thousands: float = 0.0, **mo
     }
 
 
+def endpoint_line(day: int, name: str, cost: float, **more: Any) -> Line:
+    """Make a line of an AWS bill about the machines of a SageMaker endpoint."""
+    return {
+        "ProviderName": "AWS",
+        "InvoiceIssuerName": "Amazon Web Services, Inc.",
+        "ServiceName": "Amazon SageMaker",
+        "SubAccountId": ACCOUNT,
+        "ResourceId": f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/{name}",
+        "ChargeDescription": "ml.g5.12xlarge hosting",
+        "SkuMeter": "USE1-Host:ml.g5.12xlarge",
+        "ConsumedUnit": "Hrs",
+        **_line(day, cost, 24.0),
+        **more,
+    }
+
+
 def _line(day: int, cost: float, quantity: float) -> Line:
     return {
         "BilledCost": cost,

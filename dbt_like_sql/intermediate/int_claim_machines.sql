@@ -1,0 +1,258 @@
+/*
+Answers to claims about machines, storage and runs, from bill lines. A price is a ratio, divided as double. One row per
+metric and month of use with an answer.
+*/
+with
+
+charges as (
+    select
+        charges.usage_period as period,
+        charges.usage_type,
+        charges.workload,
+        charges.resource_name,
+        charges.resource_id,
+        charges.consumed_quantity,
+        charges.billed_cost,
+        charges.effective_cost,
+        charges.list_cost,
+        charges.method,
+        lower(attributions.pricing_unit) as pricing_unit,
+        attributions.pricing_category,
+        attributions.tags
+    from intermediate.int_charges_allocated as charges
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+    where charges.charge_category = 'Usage'
+),
+
+-- The bill prints a list cost on every line, spot and covered ones too; SageMaker's own price of the machine is another.
+p5 as (
+    select
+        'p5_list_price' as metric,
+        period,
+        min(list_cost::double / consumed_quantity::double) as measured_low,
+        sum(list_cost)::double / sum(consumed_quantity)::double as measured,
+        max(list_cost::double / consumed_quantity::double) as measured_high,
+        sum(list_cost) as measured_cost,
+        null::decimal(38, 12) as undecided_cost,
+        count(*)::bigint as sample_size,
+        'The bill''s public on-demand price of ' || count(distinct usage_type) || ' usage types.' as note
+    from charges
+    where
+        regexp_matches(usage_type, '(^|-)(BoxUsage|UnusedBox|SpotUsage):p5\.48xlarge$')
+        and pricing_unit in ('hrs', 'hours')
+        and method = 'direct'
+        and list_cost > 0
+        and consumed_quantity > 0
+    group by all
+),
+
+spot as (
+    select
+        period,
+        coalesce(sum(list_cost) filter (where list_cost > 0), 0)::double as list_cost,
+        coalesce(sum(billed_cost) filter (where list_cost > 0), 0)::double as billed_cost,
+        greatest(coalesce(sum(billed_cost) filter (where coalesce(list_cost, 0) <= 0), 0), 0) as unpriced,
+        greatest(sum(billed_cost), 0) as measured_cost,
+        count(*)::bigint as sample_size
+    from charges
+    where pricing_category = 'Dynamic' and workload not in ('not_ai', 'shared', 'storage')
+    group by all
+),
+
+spot_savings as (
+    select
+        'spot_savings' as metric,
+        period,
+        greatest(least(
+            (list_cost - billed_cost) / (list_cost + unpriced::double), 1 - billed_cost / list_cost
+        ), 0) as measured_low,
+        greatest(1 - billed_cost / list_cost, 0) as measured,
+        if(unpriced > 0, 1, greatest(1 - billed_cost / list_cost, 0)) as measured_high,
+        measured_cost,
+        unpriced as undecided_cost,
+        sample_size,
+        null as note
+    from spot
+    where list_cost > 0
+),
+
+-- Reserved, on demand or in a capacity block: a service cannot stand on spot.
+a100 as (
+    select
+        'a100_pair_month' as metric,
+        usage_period as period,
+        1460 * min(cost_per_gpu_hour)::double as measured_low,
+        1460 * sum(effective_cost)::double / sum(gpu_hours)::double as measured,
+        1460 * max(cost_per_gpu_hour)::double as measured_high,
+        sum(effective_cost) as measured_cost,
+        null::decimal(38, 12) as undecided_cost,
+        count(*)::bigint as sample_size,
+        round(sum(gpu_hours))::bigint || ' accelerator-hours of '
+        || string_agg(provider_name || ' ' || replace(purchase_option, '_', ' '), ', ' order by cost_per_gpu_hour)
+            as note
+    from marts.gpu_hour_rates
+    where
+        accelerator = 'A100'
+        and purchase_option in ('on_demand', 'committed', 'capacity_block')
+        and gpu_hours > 0
+        and cost_per_gpu_hour > 0
+    group by all
+),
+
+classes as (
+    select
+        period,
+        usage_type,
+        sum(effective_cost) as effective_cost,
+        sum(consumed_quantity) as quantity
+    from charges
+    where
+        workload = 'storage'
+        and regexp_matches(
+            lower(concat_ws(' ', resource_name, resource_id, json_extract_string(tags, '$."tag:purpose"'))),
+            'checkpoint|ckpt'
+        )
+        and regexp_matches(pricing_unit, '^(gb|gib|gibibyte|gigabyte)[- ]?(mo|month)')
+        and method = 'direct'
+    group by all
+    having sum(consumed_quantity) > 0 and sum(effective_cost) > 0
+),
+
+-- 52 weekly checkpoints of 140 GB, all kept for 12 months: 87,360 GB-months.
+checkpoints as (
+    select
+        'checkpoint_year' as metric,
+        period,
+        87360 * min(effective_cost::double / quantity::double) as measured_low,
+        87360 * sum(effective_cost)::double / sum(quantity)::double as measured,
+        87360 * max(effective_cost::double / quantity::double) as measured_high,
+        sum(effective_cost) as measured_cost,
+        null::decimal(38, 12) as undecided_cost,
+        count(*)::bigint as sample_size,
+        '87,360 GB-months: 52 checkpoints of 140 GB, kept for 12 months; your classes: '
+        || string_agg(usage_type, ', ' order by effective_cost::double / quantity::double) as note
+    from classes
+    group by all
+),
+
+runs as (
+    select
+        date_trunc('month', started_on)::date as period,
+        run_kind,
+        effective_cost
+    from marts.training_runs
+    where workload = 'fine_tuning' and effective_cost > 0
+),
+
+fine_tuning as (
+    select
+        'fine_tuning_run' as metric,
+        period,
+        quantile_cont(effective_cost::double, 0.1) filter (where run_kind = 'job') as measured_low,
+        quantile_cont(effective_cost::double, 0.5) filter (where run_kind = 'job') as measured,
+        quantile_cont(effective_cost::double, 0.9) filter (where run_kind = 'job') as measured_high,
+        sum(effective_cost) filter (where run_kind = 'job') as measured_cost,
+        coalesce(sum(effective_cost) filter (where run_kind != 'job'), 0) as undecided_cost,
+        count(*) filter (where run_kind = 'job')::bigint as sample_size,
+        null as note
+    from runs
+    group by all
+),
+
+-- Parts that count hours; what metrics found busy, and what nobody measured. Idle for a reason of the bill is not busy.
+held as (
+    select
+        attributions.usage_period as period,
+        if(parts.workload = 'inference', 'inference_gpu_utilization', 'training_gpu_utilization') as metric,
+        sum(parts.gpu_hours)::double as hours,
+        coalesce(sum(parts.gpu_hours) filter (where parts.is_busy), 0)::double as busy,
+        coalesce(sum(parts.gpu_hours) filter (where parts.idle_reason = 'unmeasured'), 0)::double as unmeasured,
+        sum(parts.effective_cost) as measured_cost,
+        coalesce(sum(parts.effective_cost) filter (where parts.idle_reason = 'unmeasured'), 0) as undecided_cost,
+        count(*) filter (where parts.idle_reason is distinct from 'unmeasured')::bigint as sample_size
+    from computed.gpu_allocations as parts
+    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
+    inner join computed.attributions as attributions
+        on daily.source = attributions.source
+            and daily.billing_period = attributions.billing_period
+            and daily.key_id = attributions.key_id
+    where parts.workload in ('inference', 'training', 'fine_tuning') and parts.gpu_hours > 0
+    group by all
+),
+
+utilization as (
+    select
+        metric,
+        period,
+        busy / hours as measured_low,
+        busy / (hours - unmeasured) as measured,
+        (busy + unmeasured) / hours as measured_high,
+        measured_cost,
+        undecided_cost,
+        sample_size,
+        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' accelerator-hours were measured' as note
+    from held
+    where busy > 0 and hours > unmeasured
+),
+
+serverless as (
+    select
+        costs.usage_period as period,
+        costs.accelerator,
+        coalesce(lower(attributions.service_name) like '%serverless%', false) as is_serverless,
+        sum(costs.effective_cost)::double / nullif(sum(costs.gpu_hours), 0)::double as hour_cost,
+        sum(costs.effective_cost) as effective_cost
+    from intermediate.int_accelerator_costs as costs
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+    group by all
+),
+
+multiples as (
+    select
+        'serverless_multiple' as metric,
+        bought.period,
+        min(bought.hour_cost / own.hour_cost) as measured_low,
+        avg(bought.hour_cost / own.hour_cost) as measured,
+        max(bought.hour_cost / own.hour_cost) as measured_high,
+        sum(bought.effective_cost) as measured_cost,
+        null::decimal(38, 12) as undecided_cost,
+        count(*)::bigint as sample_size,
+        null as note
+    from serverless as bought
+    inner join serverless as own
+        on bought.period = own.period and bought.accelerator = own.accelerator and not own.is_serverless
+    where bought.is_serverless and bought.hour_cost > 0 and own.hour_cost > 0
+    group by all
+),
+
+measures as (
+    select * from p5
+    union all by name
+    select * from spot_savings
+    union all by name
+    select * from a100
+    union all by name
+    select * from checkpoints
+    union all by name
+    select * from fine_tuning
+    union all by name
+    select * from utilization
+    union all by name
+    select * from multiples
+)
+
+select
+    metric, -- What is measured.
+    period, -- First day of the month of use.
+    measured_low::decimal(38, 12) as measured_low, -- Lower end of the answer.
+    -- An average of equal prices may differ from them in the last digit of a double.
+    least(greatest(measured_low, measured), measured_high)::decimal(38, 12) as measured, -- The answer.
+    measured_high::decimal(38, 12) as measured_high, -- Upper end of the answer.
+    measured_cost::decimal(38, 12) as measured_cost, -- The money looked at.
+    undecided_cost::decimal(38, 12) as undecided_cost, -- Money that could move the answer; null where none can.
+    null::decimal(38, 12) as attributed_share, -- No split is asked here.
+    sample_size, -- Daily rows, prices, storage classes or runs.
+    note, -- What else to know.
+    true as is_of_bills -- Stands on bills, so it waits for them to be reconciled.
+from measures
+where measured_low is not null

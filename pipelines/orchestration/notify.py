@@ -1,0 +1,119 @@
+"""Tell people: what is worth a message, and sending it to wherever `notify` says, without a secret in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import SecretStr
+
+from models.errors import ApportionError
+from pipelines.reports.wording import short
+from pipelines.warehouse.reader import NotFound, ask
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+RECENT_DAYS: Final = 14
+"""Odd days older than this, counted from the newest one reported, are history and no news."""
+_HIDDEN: Final = "(hidden)"
+_SECRET_NAME: Final = re.compile(r"key|token|secret|password|credential|authorization|header", re.IGNORECASE)
+# User and password of an address, and what it carries behind the question mark: signatures stand there.
+_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+@|(?<=\?)\S+(?=\s|$)")
+_KEYS: Final = re.compile(r"\b(?:sk-[\w-]{12,}|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[a-z]-[\w-]+|gh[a-z]_\w{20,}|Bearer \S+)")
+_SHORTEST: Final = 6
+
+
+def send(settings: Settings, title: str, body: str) -> None:
+    """Send a message to every entry of `notify`.
+
+    Raises:
+        ApportionError: an entry cannot be used or refused the message; names it by position and kind, never whole.
+    """
+    import apprise
+
+    failed = []
+    for number, url in enumerate(settings.notify, 1):
+        place = f"entry {number} of `notify` ({url.get_secret_value().partition(':')[0]}://…)"
+        messenger = apprise.Apprise()
+        if not messenger.add(url.get_secret_value()):
+            failed.append(f"{place} is no address that apprise knows")
+        elif not messenger.notify(
+            title=without_secrets(settings, title),
+            body=without_secrets(settings, body),
+            # Names come from tags, so nothing in them may be taken for markup.
+            body_format=apprise.NotifyFormat.TEXT,
+        ):
+            failed.append(f"{place} did not take the message")
+    if failed:
+        raise ApportionError(f"{'; '.join(failed)}. Correct the entry, or try it with apprise's own command.")
+
+
+def without_secrets(settings: Settings, text: str) -> str:
+    """Take out of a text whatever is secret in the configuration, or looks like a key."""
+    for secret in sorted(set(_secrets(settings.model_dump())), key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return _KEYS.sub(_HIDDEN, _ADDRESS.sub(_HIDDEN, text))
+
+
+def _secrets(value: Any, *, is_secret: bool = False) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        value, is_secret = value.get_secret_value(), True
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _secrets(item, is_secret=is_secret or bool(_SECRET_NAME.search(str(name))))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, is_secret=is_secret)
+    elif is_secret and isinstance(value, str) and len(value) >= _SHORTEST:
+        yield value
+
+
+def news(settings: Settings) -> dict[str, str]:
+    """Give what of the published report is worth a message: its identity, and a line of text."""
+    try:
+        budgets = ask(settings.home, _BUDGETS).to_dicts()
+        days = ask(settings.home, _ODD_DAYS, {"days": RECENT_DAYS}).to_dicts()
+    except NotFound:
+        return {}
+    found = {}
+    for row in budgets:
+        key = f"budget/{row['budget_name']}/{row['usage_period']}/{row['status']}"
+        found[key] = _budget(row, settings.currency)
+    for row in days:
+        key = f"day/{row['series_kind']}/{row['series_name']}/{row['usage_date']}/{row['direction']}"
+        found[key] = _odd_day(row, settings.currency)
+    return found
+
+
+_BUDGETS: Final = """
+select * from marts.budget_status
+where status in ('breached', 'projected_breach')
+    and usage_period >= (select max(usage_period) from marts.budget_status) - interval 1 month
+order by usage_period, budget_name
+"""
+_ODD_DAYS: Final = """
+select anomalies.*
+from marts.cost_anomalies as anomalies
+cross join intermediate.int_reported_until as until_date
+where anomalies.usage_date > until_date.reported_until_date - to_days($days::integer)
+order by anomalies.usage_date, anomalies.series_kind, anomalies.series_name
+"""
+
+
+def _budget(row: dict[str, Any], currency: str) -> str:
+    what = f"Budget {row['budget_name']}, {row['usage_period']:%Y-%m}"
+    limit, spent = short(row["budget_cost"], currency), short(row["month_to_date_cost"], currency)
+    if row["status"] == "breached":
+        return f"{what}: {spent} spent of {limit}, over since {row['breach_date']}."
+    day = f" on {row['breach_date']}" if row["breach_date"] else ""
+    foreseen = short(row["projected_cost"], currency)
+    return f"{what}: {foreseen} foreseen against {limit}, {spent} so far; it will break{day}."
+
+
+def _odd_day(row: dict[str, Any], currency: str) -> str:
+    actual, expected = short(row["actual_cost"], currency), short(row["expected_cost"], currency)
+    what = "All AI" if row["series_kind"] == "all_ai" else f"{row['series_kind']} {row['series_name']}"
+    driver = f"; mostly {row['driver_service_name']} {row['driver_usage_type']}" if row["driver_service_name"] else ""
+    return f"{what}, {row['usage_date']}: {actual} where {expected} was expected{driver}."
