@@ -67,7 +67,7 @@ def measured(folder: Path, readers: int, seconds: float) -> dict[str, Any]:
     """Publish in a loop while readers read; give what all of them saw."""
     from examples.sample import write_sample
 
-    write_sample(folder, lines=3000, gcp=False)
+    write_sample(folder, lines=3000, gcp=False, tokens=False)
     _publish(folder, TAGS[0])
     command = [sys.executable, __file__, "--read", str(folder / "home"), "--seconds", str(seconds)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(readers)]

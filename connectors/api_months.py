@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import polars as pl
@@ -73,6 +73,8 @@ class ApiMonths(ABC):
     """List, land and freeze months; what the pages say is a subclass's."""
 
     Options: type[BaseModel] = ApiOptions
+    READER: ClassVar[int] = 1
+    """Raise it when `read` comes to say more of the same pages: months that have not changed are then loaded anew."""
 
     def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
         self.name = name
@@ -117,7 +119,7 @@ class ApiMonths(ABC):
         """
         folder = self._folder(version.billing_period)
         current = _current(folder)
-        if current is None or _fingerprint(version.billing_period, current) != version.fingerprint:
+        if current is None or self._version(version.billing_period).fingerprint != version.fingerprint:
             raise BadInput(str(folder), "the month was read again meanwhile", "Run again")
         paths = []
         for file in version.files:
@@ -207,7 +209,8 @@ class ApiMonths(ABC):
         current = _current(self._folder(month))
         assert current is not None  # noqa: S101 - `_months` lists months that have one
         files = [SourceFile(f"{month:%Y-%m}/{name}", size, etag) for name, size, etag in current["files"]]
-        return SourceVersion(month, _fingerprint(month, current), files, _has_settled(month, current))
+        found = SourceVersion(month, _fingerprint(month, current), files, _has_settled(month, current))
+        return found.read_by(self.READER)
 
 
 def _current(folder: Path) -> dict[str, Any] | None:

@@ -20,6 +20,8 @@ class AwsCur(DeliveredFiles):
     """Read AWS bills."""
 
     Options = DeliveryOptions
+    # 2: columns that are blank in a whole row group no longer make an open month final.
+    READER = 2
 
     def periods_in(self, path: Path, name: str) -> Collection[date]:
         """Read the month of a file that no manifest lists."""

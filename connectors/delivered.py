@@ -6,7 +6,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
@@ -67,15 +66,9 @@ class DeliveredFiles(ABC):
     def versions(self) -> Sequence[SourceVersion]:
         """List the current delivery of every month, oldest first; where there are manifests, only they are read."""
         found = deliveries(self._location, self._options.export, self._periods)
-        versions = [self._as_read(delivery.version) for delivery in found]
+        versions = [delivery.version.read_by(self.READER) for delivery in found]
         self._known = {version.fingerprint: delivery for version, delivery in zip(versions, found, strict=True)}
         return versions
-
-    def _as_read(self, version: SourceVersion) -> SourceVersion:
-        """Tell what a later reader makes of the same bytes apart; the landed files keep their folder."""
-        if self.READER == 1:
-            return version
-        return replace(version, fingerprint=f"{version.fingerprint}-{self.READER}")
 
     def fetch(self, version: SourceVersion) -> Landed:
         """Land the version's files, a few at a time; files of a folder are used where they are."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors import checking, focus_charges, tabular
+from connectors import checking, focus_charges, gcp_focus, tabular
 from connectors.checking import Check
 from connectors.delivered import DeliveredFiles, DeliveryOptions
 from connectors.focus_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
@@ -29,6 +29,8 @@ class Focus(DeliveredFiles):
     """Read FOCUS bills; a file that no manifest lists may hold several months, each a version of its own."""
 
     Options = DeliveryOptions
+    # 2: Google's labels, SKU texts and commitments are read.
+    READER = 2
 
     def periods_in(self, path: Path, name: str) -> Collection[date]:
         """Read the months that a file without a manifest bills.
@@ -52,28 +54,36 @@ class Focus(DeliveredFiles):
         Raises:
             BadInput: a column is missing, a cell cannot be read, or there are no lines at all.
         """
-        period = landed.version.billing_period
-        listed = self.delivery(landed.version).manifest is not None
-        sums: dict[str, Any] = {}
-        for path, bill in _bills(landed):
-            bill.require()
-            for name, value in _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)):
-                sums[name] = sums.get(name, 0) + value
-        if not sums["lines"]:
-            raise BadInput(landed.version.files[0].name, "the export has no lines", EMPTY)
-        return Totals(
-            lines=sums["lines"],
-            split_lines=0,
-            quantized={name: Decimal(sums[name]) for name in NATIVE if name in sums},
-            exact={name: Decimal(sums[f"exact {name}"]) for name in NATIVE if name in sums},
-            is_final=not sums["open"],
-        )
+        return totals(landed, listed=self.delivery(landed.version).manifest is not None)
 
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame of charges per native file."""
-        period = landed.version.billing_period
-        frames = [focus_charges.charges(tabular.scan(path), bill, period) for path, bill in _bills(landed)]
-        return {Fact.CHARGES: frames}
+        return {Fact.CHARGES: charges(landed)}
+
+
+def totals(landed: Landed, *, listed: bool) -> Totals:
+    """Check and sum landed FOCUS files; where they are `listed` as one month's, they may hold no other."""
+    period = landed.version.billing_period
+    sums: dict[str, Any] = {}
+    for path, bill in _bills(landed):
+        bill.require()
+        for name, value in _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)):
+            sums[name] = sums.get(name, 0) + value
+    if not sums["lines"]:
+        raise BadInput(landed.version.files[0].name, "the export has no lines", EMPTY)
+    return Totals(
+        lines=sums["lines"],
+        split_lines=0,
+        quantized={name: Decimal(sums[name]) for name in NATIVE if name in sums},
+        exact={name: Decimal(sums[f"exact {name}"]) for name in NATIVE if name in sums},
+        is_final=not sums["open"],
+    )
+
+
+def charges(landed: Landed) -> list[pl.LazyFrame]:
+    """Give one lazy frame of charges per landed FOCUS file."""
+    told = (gcp_focus.told(tabular.scan(path), bill) for path, bill in _bills(landed))
+    return [focus_charges.charges(frame, bill, landed.version.billing_period) for frame, bill in told]
 
 
 def _bill(path: Path, name: str) -> FocusColumns:

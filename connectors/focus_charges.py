@@ -196,7 +196,13 @@ def _how_much(bill: FocusColumns) -> dict[str, pl.Expr | None]:
         "net_cost": effective,
         "list_cost": _amount(bill, "ListCost") if bill.has("ListCost") else None,
         "contracted_cost": _amount(bill, "ContractedCost") if bill.has("ContractedCost") else None,
+        "currency_conversion_rate": _conversion_rate(bill) if bill.has("x_CurrencyConversionRate") else None,
     }
+
+
+def _conversion_rate(bill: FocusColumns) -> pl.Expr:
+    """Give Google's rate from US dollars; of a bill in dollars it says nothing."""
+    return quantize(pl.when(bill.text("BillingCurrency") != "USD").then(bill.cell("x_CurrencyConversionRate")))
 
 
 def _amount(bill: FocusColumns, column: str) -> pl.Expr:

@@ -34,6 +34,8 @@ ROWS_A_GROUP: Final = 50_000
 # What is looked at every time; older partitions hardly ever change, so they are looked at once a week.
 RECENT: Final = timedelta(days=45)
 WIDE: Final = timedelta(days=7)
+# Google drops a partition of the FOCUS table after two years; what has landed of one this old stays in its month.
+LASTING: Final = timedelta(days=366)
 THE_BEGINNING: Final = date(2000, 1, 1)
 PSEUDO_COLUMN: Final = "_PARTITION"
 # The Storage Read API reads no views.
@@ -84,7 +86,7 @@ class BigQueryTable:
         by_month: dict[str, list[SourceFile]] = {}
         for day, partition in sorted(self._discover().items()):
             for month in partition.months:
-                by_month.setdefault(month, []).append(SourceFile(f"{day}.parquet", None, partition.tag))
+                by_month.setdefault(month, []).append(_file(day, partition))
         if not by_month:
             raise BadInput(str(self._name), "the table has no rows", "Wait for the first export; it takes a day or two")
         return [version(month, files) for month, files in sorted(by_month.items())]
@@ -96,12 +98,16 @@ class BigQueryTable:
         known = json.loads(memory.read_text()) if memory.is_file() else {"wide": None, "partitions": {}}
         is_wide = known["wide"] is None or date.fromisoformat(known["wide"]) + WIDE <= today
         since = THE_BEGINNING if is_wide else today - RECENT
-        found = {
+        before = {
             day: Partition(said["newest"], said["rows"], tuple(said["months"]))
             for day, said in known["partitions"].items()
-            if day < since.isoformat()
         }
+        found = {day: partition for day, partition in before.items() if day < since.isoformat()}
         found |= self._look(since)
+        # Younger ones may be in the table again under other days: an export switched on anew goes back two months.
+        old = (today - LASTING).isoformat()
+        gone = {day: partition for day, partition in before.items() if day < old and day not in found}
+        found |= {day: partition for day, partition in gone.items() if self._path(_file(day, partition)).is_file()}
         told = {day: asdict(partition) for day, partition in found.items()}
         memory.parent.mkdir(parents=True, exist_ok=True)
         part = memory.with_name(f"{memory.name}.part")
@@ -112,8 +118,10 @@ class BigQueryTable:
     def _look(self, since: date) -> Mapping[str, Partition]:
         # Rows that stream in have no partition yet: they are read once they have one.
         blank = "" if PSEUDO_COLUMN in self._partition else f" OR {self._partition} IS NULL"
+        export = self._queries.export
         sql = (
-            f"SELECT {self._partition} AS day, invoice.month AS month, MAX(export_time) AS newest, COUNT(*) AS number "
+            f"SELECT {self._partition} AS day, {export.month} AS month, "
+            f"MAX({export.export_time}) AS newest, COUNT(*) AS number "
             f"FROM {self._name.quoted} WHERE {self._partition} >= @since{blank} GROUP BY 1, 2"
         )
         found: dict[str, Partition] = {}
@@ -126,7 +134,9 @@ class BigQueryTable:
         return found
 
     def _require(self, row: Mapping[str, Any]) -> None:
-        for name, column in {"day": self._partition, "month": "invoice.month", "newest": "export_time"}.items():
+        export = self._queries.export
+        needed = {"day": self._partition, "month": export.said_by, "newest": export.export_time}
+        for name, column in needed.items():
             if row[name] is None:
                 fix = "Ask Google, or set another `partition_expression`"
                 raise BadInput(str(self._name), f"{column} is null in {row['number']:,} rows", fix)
@@ -157,7 +167,7 @@ class BigQueryTable:
         columns = ", ".join(f"`{column}`" for column in self._queries.columns)
         sql = (
             f"SELECT {columns} FROM {self._name.quoted} "
-            f"WHERE {self._partition} IN UNNEST(@days) AND export_time <= @newest"
+            f"WHERE {self._partition} IN UNNEST(@days) AND {self._queries.export.export_time} <= @newest"
         )
         newest = max(_newest(file) for file in files)
         return sql, [
@@ -222,7 +232,8 @@ class BigQueryTable:
         """Name a table that can be streamed, and which of its rows and columns; a view is queried first."""
         if self._queries.table.table_type in READ_DIRECTLY:
             newest = _newest(file).isoformat(sep=" ")
-            restriction = f"{self._partition} = DATE '{_day(file)}' AND export_time <= TIMESTAMP '{newest}'"
+            written = f"{self._queries.export.export_time} <= TIMESTAMP '{newest}'"
+            restriction = f"{self._partition} = DATE '{_day(file)}' AND {written}"
             options = types.ReadSession.TableReadOptions(
                 selected_fields=self._queries.columns, row_restriction=restriction
             )
@@ -234,6 +245,10 @@ class BigQueryTable:
     def _report(self, count: int) -> None:
         with self._progress:
             self._on_bytes(count)
+
+
+def _file(day: str, partition: Partition) -> SourceFile:
+    return SourceFile(f"{day}.parquet", None, partition.tag)
 
 
 def _day(file: SourceFile) -> date:

@@ -1,17 +1,18 @@
-"""Google Cloud bills: the detailed or standard billing export, in BigQuery or exported to files, as charges."""
+"""Google Cloud bills as charges: the detailed, standard or FOCUS export in BigQuery, or the first two in files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from connectors import gcp_charges, gcp_text, gcp_totals, tabular
+from connectors import focus, gcp_charges, gcp_text, gcp_totals, tabular
 from connectors.gcp_columns import GcpColumns
 from connectors.gcp_files import ExportedFiles
 from connectors.gcp_names import TableName, valid_partition
@@ -36,7 +37,7 @@ class GcpOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     table: Annotated[str, AfterValidator(_table)] | None = None
-    """`project.dataset.table` of the detailed (or standard) export, or a view of it."""
+    """`project.dataset.table` of the detailed (or standard, or FOCUS) export, or a view of it."""
     location: str | None = None
     """Folder, file or `s3://bucket/prefix` that holds the table exported to Parquet, JSONL or CSV."""
     partition_expression: Annotated[str, AfterValidator(valid_partition)] = "DATE(_PARTITIONTIME)"
@@ -67,6 +68,8 @@ class GcpBilling:
     """Read Google Cloud bills."""
 
     Options: type[BaseModel] = GcpOptions
+    READER: ClassVar[int] = 1
+    """Raise it when `read` comes to say more of the same rows: months that have not changed are then loaded anew."""
 
     def __init__(self, name: str, options: BaseModel, landing: Path, on_bytes: Callable[[int], None]) -> None:
         self.name = name
@@ -94,7 +97,7 @@ class GcpBilling:
 
     def versions(self) -> Sequence[SourceVersion]:
         """List every invoice month, oldest first."""
-        return self._origin.versions()
+        return [version.read_by(self.READER) for version in self._origin.versions()]
 
     def fetch(self, version: SourceVersion) -> Landed:
         """Land the files or partitions that hold the month's rows; those here already are not fetched again."""
@@ -103,6 +106,8 @@ class GcpBilling:
     def totals(self, landed: Landed) -> Totals:
         """Check every cell `read` needs and sum cost and credits; what is text is summed from the text itself."""
         month, is_final = _month(landed), bool(landed.version.is_final)
+        if self._is_focus(landed):
+            return replace(focus.totals(landed, listed=False), is_final=is_final)
         found = gcp_totals.totals(month, self._bills(landed), is_final=is_final)
         native = list(zip(landed.version.files, landed.paths, strict=True))
         if all(tabular.is_parquet(path) for _, path in native):
@@ -115,6 +120,8 @@ class GcpBilling:
 
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame of charges per file."""
+        if self._is_focus(landed):
+            return {Fact.CHARGES: focus.charges(landed)}
         bills = self._bills(landed)
         if bills and not all(bill.has("resource") for _, bill in bills) and not self._has_said:
             self._has_said = True
@@ -123,6 +130,13 @@ class GcpBilling:
             )
         month = _month(landed)
         return {Fact.CHARGES: [gcp_charges.charges(tabular.scan(path), bill, month) for path, bill in bills]}
+
+    def _is_focus(self, landed: Landed) -> bool:
+        """Tell partitions of the FOCUS table; a table is of one kind."""
+        if self._options.table is None:
+            return False
+        path, file = landed.paths[0], landed.version.files[0]
+        return GcpColumns(tabular.native_schema(path, file.name), file.name).is_focus
 
     def _bills(self, landed: Landed) -> list[tuple[Path, GcpColumns]]:
         bills = []

@@ -50,10 +50,14 @@ def charges(frame: pl.LazyFrame, bill: GcpColumns, month: str) -> pl.LazyFrame:
         bill: its columns.
         month: the invoice month as the bill writes it, for example 202601.
     """
-    columns = {**_where(bill), **_what(bill), **_commitment(bill), **_capacity_reservation(bill), **_how_much(bill)}
+    columns = {**_where(bill), **_what(bill), **commitment(bill), **capacity_reservation(bill), **_how_much(bill)}
     asked = frame.filter(bill.text("invoice.month") == month)
-    marked = asked.with_columns(**_marks(bill)).with_columns(**{FEE: _is_fee(bill)})
-    return declared(marked.select(**columns), CHARGES)
+    return declared(marked(asked, bill).select(**columns), CHARGES)
+
+
+def marked(frame: pl.LazyFrame, bill: GcpColumns) -> pl.LazyFrame:
+    """Add what commitments and categories are told by."""
+    return frame.with_columns(**_marks(bill)).with_columns(**{FEE: _is_fee(bill)})
 
 
 def _marks(bill: GcpColumns) -> dict[str, pl.Expr]:
@@ -99,13 +103,22 @@ def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
         columns["currency_conversion_rate"] = quantize(converted)
     if bill.has("resource"):
         name = bill.text("resource.name").str.split("/").list.last()
-        known = pl.when(bill.text("service.id") == BUCKETS).then(name).otherwise(name.str.replace(CHANGING, ""))
         subscription = pl.when(pl.col(FEE)).then(bill.text("subscription.instance_id"))
         columns["resource_id"] = pl.coalesce(
             bill.text("resource.global_name"), bill.text("resource.name"), subscription
         )
-        columns["resource_name"] = known
+        columns["resource_name"] = steady_name(name, bill.text("service.id"))
     return columns
+
+
+def steady_name(name: pl.Expr, service: pl.Expr) -> pl.Expr:
+    """Drop what changes in a resource's name with every node, run or volume; a bucket's name is its own."""
+    return pl.when(service == BUCKETS).then(name).otherwise(name.str.replace(CHANGING, ""))
+
+
+def machine(bill: GcpColumns) -> pl.Expr:
+    """Name the shape of the machine a row is part of."""
+    return bill.values("system_labels", "compute.googleapis.com/machine_spec")
 
 
 def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
@@ -130,7 +143,7 @@ def _what(bill: GcpColumns) -> dict[str, pl.Expr]:
         "service_code": bill.text("service.id"),
         "usage_type": sku,
         "sku_id": bill.text("sku.id"),
-        "instance_type": bill.values("system_labels", "compute.googleapis.com/machine_spec"),
+        "instance_type": machine(bill),
         # A fee that paid for usage is no idle money, and a rule sees that here.
         "pricing_category": pl.when((kind == "regular") & (covered | _paid_for().is_not_null()))
         .then(pl.lit("Committed"))
@@ -146,7 +159,7 @@ def _paid_for() -> pl.Expr:
     return pl.when(~pl.col(OFFSETS)).then(pl.col(LABELLED))
 
 
-def _commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
+def commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
     """Say which commitment a row belongs to, and whether its money bought anything.
 
     The fee of a resource-based commitment (`Commitment v1: …`) does not say how much of it was used.
@@ -168,7 +181,8 @@ def _commitment(bill: GcpColumns) -> dict[str, pl.Expr]:
     }
 
 
-def _capacity_reservation(bill: GcpColumns) -> dict[str, pl.Expr]:
+def capacity_reservation(bill: GcpColumns) -> dict[str, pl.Expr]:
+    """Say which reservation a row belongs to, and whether anything ran in it."""
     prefix = "compute.googleapis.com/"
     name = bill.values("system_labels", f"{prefix}reservation_name")
     unused = bill.values("system_labels", f"{prefix}is_unused_reservation").str.to_lowercase() == "true"

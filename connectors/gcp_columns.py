@@ -82,14 +82,19 @@ class GcpColumns:
         self.name = name
         self._schema = schema
 
+    @property
+    def is_focus(self) -> bool:
+        """Tell Google's FOCUS export from its own."""
+        return FOCUS in self._schema and "cost" not in self._schema
+
     def require(self) -> None:
         """Check that the columns no bill can do without are there.
 
         Raises:
-            BadInput: names the first missing column and what was found, or says that this is Google's FOCUS export.
+            BadInput: names the first missing column and what was found, or says that these are files of FOCUS.
         """
-        if FOCUS in self._schema and "cost" not in self._schema:
-            fix = "Name the detailed or the standard export; read FOCUS files with a source of type `focus`"
+        if self.is_focus:
+            fix = "Read FOCUS files with a source of type `focus`; of FOCUS, only the table in BigQuery is read here"
             raise BadInput(self.name, f"is the FOCUS export (it has a column {FOCUS!r})", fix)
         for path in REQUIRED:
             if self.dtype(path) is None:

@@ -12,7 +12,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from connectors.gcp_client import CALL, JOB, Connection, dtype_of, explained
-from connectors.gcp_columns import WANTED, GcpColumns
+from connectors.gcp_exports import Export, export_of
 from models.errors import BadInput, Refused
 
 PERMISSIONS: Final = "bigquery.jobs.create, bigquery.tables.get, bigquery.tables.getData, bigquery.readsessions.create"
@@ -37,21 +37,25 @@ class Queries:
         """What BigQuery says of the table.
 
         Raises:
-            BadInput: it cannot be seen, or lacks a column.
+            BadInput: it cannot be seen.
         """
         with explained(self.name, PERMISSIONS):
-            found = self.connection.client.get_table(str(self.name), retry=_patient(), timeout=CALL)
-        schema = {field.name: dtype_of(field) for field in found.schema}
-        GcpColumns(schema, str(self.name)).require()
-        if "export_time" not in schema:
-            raise BadInput(str(self.name), "column 'export_time' is missing", "Name a table of the billing export")
-        return found
+            return self.connection.client.get_table(str(self.name), retry=_patient(), timeout=CALL)
+
+    @cached_property
+    def export(self) -> Export:
+        """Which export the table holds.
+
+        Raises:
+            BadInput: it lacks a column.
+        """
+        return export_of({field.name: dtype_of(field) for field in self.table.schema}, str(self.name))
 
     @cached_property
     def columns(self) -> list[str]:
         """The columns to read, of those there are."""
         there = {field.name for field in self.table.schema}
-        return [name for name in (*WANTED, "export_time") if name in there]
+        return [name for name in (*self.export.wanted, self.export.export_time) if name in there]
 
     def dry_run(self, sql: str, parameters: Sequence[Any]) -> None:
         """Ask how much a query would read, and refuse it where that is too much."""

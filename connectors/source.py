@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +47,10 @@ class SourceVersion:
     fingerprint: str
     files: Sequence[SourceFile]
     is_final: bool | None = None
+
+    def read_by(self, reader: int) -> SourceVersion:
+        """Tell what a later reader makes of the same bytes apart: months that have not changed are then loaded anew."""
+        return self if reader == 1 else replace(self, fingerprint=f"{self.fingerprint}-{reader}")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any, Final
 import typer
 from pydantic import BaseModel
 
+from connectors.aws_invoices import AwsInvoices
 from connectors.source import CONNECTORS, connector
 from models.claim_settings import Alternative, ClaimSettings, Plan
 from models.claims import load_claims
@@ -88,6 +89,7 @@ def _parts() -> dict[str, type[BaseModel]]:
         **sources,
         "`ai_scope`": AiScope,
         "Each of `exchange_rates`": ExchangeRate,
+        "Each of `aws_invoices`": AwsInvoices,
         "Each of `budgets`": Budget,
         "Each of `credits`": Grant,
         "Each of `cogs`": CostOfRevenue,

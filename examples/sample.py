@@ -14,6 +14,7 @@ import polars as pl
 
 from examples import bedrock, capacity, commitments, compute, corporate, cur2, pods, sagemaker, shared, tail
 from examples import gcp as google
+from examples import tokens as token_logs
 from examples.bill import Month, Tagging, lines
 from examples.company import MONTHS, OPEN_FROM, RESTATED_MONTH, hours_in
 
@@ -31,8 +32,11 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
     tagging: Tagging = "half",
     deliveries: int = 2,
     gcp: bool = True,
+    tokens: bool = True,
 ) -> None:
     """Write bills under `folder/bills` and truth under `folder/truth`; Google's bill under `folder/gcp`.
+
+    With `tokens`, logs of tokens and OpenAI's bill go under `folder/tokens`.
 
     `lines` counts the current deliveries of the AWS bill together. More of them come from more small resources; fewer
     from coarser intervals, so that a small sample still spends what the company spends. With `deliveries=1` the
@@ -48,6 +52,8 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
             cur2.deliver(folder / "bills", folder / "truth", delivery, cur2.numbered(frames, delivery))
     if gcp:
         google.write(folder, seed=seed, months=months, tagging=tagging)
+    if tokens:
+        token_logs.write(folder, seed=seed, months=months)
 
 
 def _deliveries(start: date, seed: int, deliveries: int) -> Iterator[cur2.Delivery]:
@@ -121,8 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=7, help="another seed, another company of the same kind")
     parser.add_argument("--tagging", choices=("half", "none"), default="half", help="whether anybody tagged workloads")
     parser.add_argument("--no-gcp", action="store_true", help="leave out the company's Google Cloud bill, under gcp/")
+    parser.add_argument("--no-tokens", action="store_true", help="leave out logs of tokens and OpenAI's bill, tokens/")
     chosen = parser.parse_args(arguments)
-    write_sample(chosen.out, seed=chosen.seed, lines=chosen.lines, tagging=chosen.tagging, gcp=not chosen.no_gcp)
+    write_sample(
+        chosen.out,
+        seed=chosen.seed,
+        lines=chosen.lines,
+        tagging=chosen.tagging,
+        gcp=not chosen.no_gcp,
+        tokens=not chosen.no_tokens,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What Meridian AI's own systems wrote about tokens, and the truth of what those cost: `tokens/` and `truth/tokens.csv`.
+"""What Meridian AI's own systems wrote about tokens, and the truth of their cost: `tokens/` and `truth/tokens.csv`.
 
 Bedrock's invocation logs are of two accounts and one application, request by request, and hold exactly the tokens that
 the AWS bill counts there; the rest of Bedrock was never logged. One endpoint's server counts what it answered by hour.
@@ -46,8 +46,8 @@ LOGGED: Final = (
     Logged(pattern=r"claude-opus-4-8-mantle", account="inference-prod", team="assistant", requests_a_day=150,
            llm_model_id="global.anthropic.claude-opus-4-8", llm_model="claude-opus-4.8",
            features={"deep-research": 0.7, "contract-review": 0.3}),
-    Logged(pattern=r"MP:USE1_.*_Global-Units", account="inference-staging", team="search", requests_a_day=60,
-           llm_model_id="global.anthropic.claude-haiku-4-5-20251001-v1:0", llm_model="claude-haiku-4.5",
+    Logged(pattern=r"MP:USE1_", account="inference-staging", team="search", requests_a_day=60,
+           llm_model_id="us.anthropic.claude-haiku-4-5-20251001-v1:0", llm_model="claude-haiku-4.5",
            features={"query-rewrite": 1.0}),
     Logged(pattern=r"NovaMicro-", account="inference-staging", team="assistant", requests_a_day=20,
            llm_model_id="amazon.nova-micro-v1:0", llm_model="nova-micro", features={"smoke-test": 1.0}),
@@ -89,7 +89,7 @@ def _bill(folder: Path, month: date) -> pl.DataFrame:
     usage = pl.col("line_item_usage_type")
     return (
         pl.scan_parquet(newest / "*.parquet")
-        .filter(pl.col("pricing_unit").is_in(list(_PER_UNIT)), usage.str.contains(r"(?i)(input|output).*(token)"))
+        .filter(pl.col("pricing_unit").is_in(list(_PER_UNIT)), usage.str.contains("(?i)token"))
         .select(
             "line_item_usage_account_id",
             usage.alias("meter"),
@@ -128,7 +128,7 @@ def _requests(bill: pl.DataFrame, logged: Logged, seed: int, truth: Truth) -> It
         sizes = [random.uniform(0.5, 1.5) for _ in features]
         counts = {kind: _spread(tokens, sizes) for kind, (tokens, _) in kinds.items()}
         for number, feature in enumerate(features):
-            used = {kind: counts[kind][number] for kind in KINDS if kind in counts}
+            used: dict[str, int] = {kind: counts[kind][number] for kind in KINDS if kind in counts}
             # All requests of a day pay the same per token, so a request's cost is its share of each line.
             costs = (kinds[kind][1] * tokens / kinds[kind][0] for kind, tokens in used.items() if kinds[kind][0])
             truth.add(

@@ -27,7 +27,7 @@ _MILLION: Final = Decimal(1_000_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """One feature's calls through the gateway: dollars per million and mean tokens of fresh, cached input and output."""
+    """One feature's calls: dollars per million, and mean tokens a call, of fresh and cached input and of output."""
 
     llm_model_id: str
     llm_model: str

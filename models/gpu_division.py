@@ -9,21 +9,13 @@ import polars as pl
 
 from models.facts import COST_COLUMNS
 from models.gpu_hours_held import HOLDER
-from models.idle import MACHINE, STEPS
+from models.idle import STEPS
 from models.machines import OWNER
 from models.token_allocation import shares
 from models.workloads import Evidence
 
-# What tells a row of `ledger.gpu_hours` apart from others of its day.
-ROW: Final = (
-    "charge_source",
-    "billing_period",
-    "key_id",
-    "usage_date",
-    "resource_id",
-    "region_id",
-    "commitment_discount_id",
-)
+# What tells a row of `ledger.gpu_hours` apart from others of its day; numbers, because there are millions of hours.
+ROW: Final = ("key", "usage_date", "machine", "place")
 _WEIGHT: Final = 10**17  # times an amount of up to 10⁹ it fits 128 bits
 
 
@@ -31,31 +23,30 @@ def weights(hours: pl.DataFrame, waterfall: pl.DataFrame) -> pl.DataFrame:
     """Weigh what each day's row of a bill was for by the money of its hours.
 
     Args:
-        hours: rows of `ledger.gpu_hours` as `ROW`, `hour`, `effective_cost`, `list_cost`.
+        hours: rows of `ledger.gpu_hours` as `ROW`, the machine-hour's `slot` (null where it counts none),
+            `effective_cost`, `list_cost`.
         waterfall: as `idle.waterfall` gives it.
 
     Returns:
         `ROW`, `holder`, `step`, `weight` > 0. Rows none of whose hours the waterfall knows are left out; of the others,
         hours it does not know are `unmeasured`.
     """
-    on = [*MACHINE, "hour"]
-    touched = hours.join(waterfall.select(MACHINE).unique(), on=list(MACHINE), how="semi")
-    touched = touched.with_columns(money=_money())
-    both = touched.join(waterfall, on=on, how="left").with_columns(
-        pl.col("holder").fill_null(0),
-        billed=pl.col("billed").fill_null(1),
-        unmeasured=pl.when(pl.col("billed").is_null()).then(1).otherwise("unmeasured"),
-        is_known=pl.col("billed").is_not_null(),
+    known = waterfall.select("slot").unique().with_columns(is_known=pl.lit(value=True))
+    told = hours.join(known, on="slot", how="left").with_columns(money=_money())
+    touched = told.filter("is_known").select(ROW).unique()
+    told = told.select(*ROW, "slot", "money", "is_known").join(touched, on=ROW, how="semi")
+    both = told.filter("is_known").join(waterfall, on="slot")
+    # One hour's share is rounded down by less than 10⁻¹² of a dollar; largest remainder settles the row as a whole.
+    shares = [(pl.col("money") * pl.col(step) // pl.col("billed")).sum().alias(step) for step in STEPS]
+    summed = both.group_by(*ROW, "holder").agg(shares)
+    rest = told.filter(pl.col("is_known").is_null()).group_by(ROW).agg(weight=pl.col("money").sum())
+    long = pl.concat(
+        [
+            summed.unpivot(STEPS, index=[*ROW, "holder"], variable_name="step", value_name="weight"),
+            rest.select(*ROW, holder=pl.lit(0, pl.Int64), step=pl.lit("unmeasured"), weight="weight"),
+        ]
     )
-    shares = [(pl.col("money") * pl.col(step).fill_null(0) // pl.col("billed")).alias(step) for step in STEPS]
-    summed = (
-        both.with_columns(shares)
-        .group_by(*ROW, "holder")
-        .agg(*(pl.col(step).sum() for step in STEPS), pl.col("is_known").any())
-        .filter(pl.col("is_known").any().over(ROW))
-    )
-    long = summed.unpivot(STEPS, index=[*ROW, "holder"], variable_name="step", value_name="weight")
-    long = long.filter(pl.col("weight") > 0)
+    long = long.filter(pl.col("weight") > 0).group_by(*ROW, "holder", "step").agg(pl.col("weight").sum())
     return long.with_columns(weight=_scaled(pl.col("weight").sum().over(ROW), pl.col("weight")))
 
 
@@ -84,7 +75,7 @@ def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame, on
     told = holders.rename({name: f"held_{name}" for name in HOLDER})
     parts = (
         owned.filter(is_open)
-        .join(weighed, on=list(on), nulls_equal=True)
+        .join(weighed, on=list(on))
         .join(told, on="holder", how="left")
         .with_columns(**_owner())
         .group_by("owned_id", *OWNER, "namespace", "outcome", "step", "method")

@@ -7,11 +7,9 @@ from typing import Final
 
 import polars as pl
 
-from models.idle import MACHINE
-
 # What is told of a holder; the divided money keeps it.
 HOLDER: Final = ("workload", "llm_model", "team", "project", "namespace", "outcome")
-_ON: Final = [*MACHINE, "hour"]
+_ON: Final = ["machine", "hour"]
 
 
 def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -22,14 +20,14 @@ def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ())
     the preferred one counts, else the first by name.
 
     Args:
-        jobs: `gpu_jobs` with `source`, the machine (`MACHINE`) and `month` (of the partition: a job that crosses
+        jobs: `gpu_jobs` with `source`, the number of the `machine` and `month` (of the partition: a job that crosses
             midnight of the first stands in both months, clipped).
-        capacity: machine-hours that were billed: `MACHINE`, `hour`, `billed`.
+        capacity: machine-hours that were billed: `slot`, `machine`, `hour`.
         prefer: names of sources, best first.
 
     Returns:
-        One row per machine, hour and holder (`MACHINE`, `hour`, `holder`, `held` in device-microseconds, `pod`), with
-        one of `held` 0 and holder 0 where nobody held anything; and the holders: `holder` ≥ 1 and `HOLDER`.
+        One row per machine-hour, holder and pod (`slot`, `holder`, `held` in device-microseconds, `pod`), with one of
+        `held` 0 and holder 0 where nobody held anything; and the holders: `holder` ≥ 1 and `HOLDER`.
     """
     hour = pl.duration(hours=1)
     spans = jobs.with_columns(
@@ -57,20 +55,20 @@ def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ())
             held=(pl.col("time").dt.total_microseconds() * pl.col("accelerator_count")).round().cast(pl.Int64)
         )
     )
-    billed = capacity.select(*_ON).with_columns(month=pl.col("hour").dt.date().dt.month_start())
+    billed = capacity.select("slot", *_ON).with_columns(month=pl.col("hour").dt.date().dt.month_start())
     covered = (
-        billed.join(spans.select(*MACHINE, "month", "source").unique(), on=[*MACHINE, "month"])
+        billed.join(spans.select("machine", "month", "source").unique(), on=["machine", "month"])
         .join(window, on=["source", "month"])
         .filter(pl.col("hour").is_between("window_from", "window_to", closed="left"))
         .with_columns(order=_order(prefer))
         .sort(*_ON, "order")
         .unique(_ON, keep="first", maintain_order=True)
-        .select(*_ON, "source")
+        .select("slot", *_ON, "source")
     )
     pod = pl.coalesce("job_name", "job_id")
     named = hours.group_by(*_ON, "source", "holder", pod.alias("pod")).agg(pl.col("held").sum())
     found = covered.join(named, on=[*_ON, "source"], how="left").select(
-        *_ON, pl.col("holder").fill_null(0), pl.col("held").fill_null(0), "pod"
+        "slot", pl.col("holder").fill_null(0), pl.col("held").fill_null(0), "pod"
     )
     return found, holders
 
@@ -79,18 +77,18 @@ def split_shares(split: pl.DataFrame, capacity: pl.DataFrame) -> pl.DataFrame:
     """Turn a bill's division of its nodes among pods into time held: the unused part of the node was nobody's.
 
     Args:
-        split: per machine (`MACHINE`) and `hour`: `used_cost` and `unused_cost`, in units of 10⁻¹².
-        capacity: machine-hours that were billed: `MACHINE`, `hour`, `billed`.
+        split: per `machine` and `hour`: `used_cost` and `unused_cost`, in units of 10⁻¹².
+        capacity: machine-hours that were billed: `slot`, `machine`, `hour`, `billed`.
 
     Returns:
-        One row per machine and hour: `MACHINE`, `hour`, `holder` 0 and `held`.
+        One row per machine-hour: `slot`, `holder` 0 and `held`.
     """
     used, unused = (pl.col(name).cast(pl.Int128) for name in ("used_cost", "unused_cost"))
     return (
         split.filter((used >= 0) & (unused >= 0) & (used + unused > 0))
-        .join(capacity.select(*_ON, "billed"), on=_ON)
+        .join(capacity.select("slot", *_ON, "billed"), on=_ON)
         .select(
-            *_ON,
+            "slot",
             holder=pl.lit(0, pl.Int64),
             held=(pl.col("billed").cast(pl.Int128) * used // (used + unused)).cast(pl.Int64),
         )

@@ -21,14 +21,13 @@ def matched(named: pl.DataFrame, machines: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         named: distinct `NAMED` of metrics or records.
-        machines: billed machines: `charge_source`, `resource_id`, `resource_name`, `sub_account_id`.
+        machines: billed machines: their number `machine`, `resource_id`, `resource_name`, `sub_account_id`.
 
     Returns:
-        `named` with `charge_source` and `charge_resource_id` (null where there is none) and `match`: matched, ambiguous
-        or on_no_bill.
+        `named` with `machine` (null where there is none) and `match`: matched, ambiguous or on_no_bill.
     """
     known = _aliases(machines.rename({"resource_id": "billed_id"}), ("billed_id", "resource_name")).select(
-        "alias", "charge_source", "billed_id", billed_account="sub_account_id"
+        "alias", "machine", billed_account="sub_account_id"
     )
     asked = named.unique().with_row_index("asked")
     found = (
@@ -36,27 +35,22 @@ def matched(named: pl.DataFrame, machines: pl.DataFrame) -> pl.DataFrame:
         .join(known.unique(), on="alias")
         .filter((pl.col("sub_account_id") == pl.col("billed_account")).fill_null(value=True))
         .group_by("asked", "order")
-        .agg(pl.struct("charge_source", "billed_id").unique().alias("billed"))
+        .agg(pl.col("machine").unique())
         .sort("asked", "order")
         .group_by("asked", maintain_order=True)
-        .agg(pl.col("billed").first())
-        .with_columns(count=pl.col("billed").list.len(), billed=pl.col("billed").list.first())
+        .agg(pl.col("machine").first())
+        .with_columns(count=pl.col("machine").list.len(), machine=pl.col("machine").list.first())
     )
     one = pl.col("count") == 1
-    return (
-        asked.join(found, on="asked", how="left", maintain_order="left")
-        .select(
-            *named.columns,
-            pl.when(one).then(pl.col("billed").struct.field("charge_source")).alias("charge_source"),
-            pl.when(one).then(pl.col("billed").struct.field("billed_id")).alias("charge_resource_id"),
-            pl.when(one)
-            .then(pl.lit("matched"))
-            .when(pl.col("count") > 1)
-            .then(pl.lit("ambiguous"))
-            .otherwise(pl.lit("on_no_bill"))
-            .alias("match"),
-        )
-        .cast({"charge_source": pl.String, "charge_resource_id": pl.String})
+    return asked.join(found, on="asked", how="left", maintain_order="left").select(
+        *named.columns,
+        pl.when(one).then("machine").alias("machine"),
+        pl.when(one)
+        .then(pl.lit("matched"))
+        .when(pl.col("count") > 1)
+        .then(pl.lit("ambiguous"))
+        .otherwise(pl.lit("on_no_bill"))
+        .alias("match"),
     )
 
 

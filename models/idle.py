@@ -14,7 +14,6 @@ from models.idle_settings import Idle
 
 MICROSECONDS: Final = 1_000_000
 HOUR: Final = 3600 * MICROSECONDS
-MACHINE: Final = ("charge_source", "resource_id")
 # Steps that hours decide, in the order in which they take time; what a bill itself calls idle comes before them.
 STEPS: Final = ("unallocated", "idle", "underutilized", "unmeasured", "busy")
 # What is taken first for accelerators that nobody held: idle ones, then those nobody measured, then used ones.
@@ -83,47 +82,57 @@ def waterfall(capacity: pl.DataFrame, pool: pl.DataFrame, own: pl.DataFrame, hel
     that stopped early) is scaled down to it.
 
     Args:
-        capacity: one row per machine and hour that was billed: `MACHINE`, `hour`, `billed` > 0 and `in_grace`.
-        pool: measured time of devices that no holder is known of: `MACHINE`, `hour`, as `device_time` gives it.
+        capacity: one row per machine-hour that was billed: its number `slot`, `billed` > 0 and `in_grace`.
+        pool: measured time of devices that no holder is known of: `slot`, and the times that `device_time` gives.
         own: measured time of a holder's own devices: the same and `holder`.
-        held: records of jobs: `MACHINE`, `hour`, `holder` and `held`; a machine-hour that records cover and in which
-            nobody held anything has one row with `held` 0. Others are not covered.
+        held: records of jobs: `slot`, `holder` and `held`; a machine-hour that records cover and in which nobody held
+            anything has one row with `held` 0. Others are not covered.
 
     Returns:
-        One row per machine, hour and holder: `MACHINE`, `hour`, `billed`, `holder` (`NOBODY` for what was not held,
-        `OWNER_OF_KEY` without records) and `STEPS`, in device-microseconds ≥ 0 that sum to `billed` per machine-hour.
-        Machine-hours without any record or metric are left out.
+        One row per `slot` and `holder` (`NOBODY` for what was not held, `OWNER_OF_KEY` without records): `billed` and
+        `STEPS`, in device-microseconds ≥ 0 that sum to `billed` per slot. Machine-hours without any record or metric
+        are left out.
     """
-    on = [*MACHINE, "hour"]
-    holders = held.join(capacity.select(*on, "billed"), on=on)
-    records = holders.group_by(on).agg(asked=pl.col("held").sum())
-    metered = pl.concat([pool.select(on), own.select(on)]).unique()
-    hours = (
-        capacity.join(records, on=on, how="left")
-        .join(metered.with_columns(is_metered=pl.lit(value=True)), on=on, how="left")
-        .filter(pl.col("asked").is_not_null() | pl.col("is_metered"))
-        .with_columns(in_use=pl.min_horizontal("billed", pl.col("asked").fill_null(pl.col("billed"))))
+    shared = pl.concat([held.select("slot"), own.select("slot")]).unique()
+    alone = pool.join(shared, on="slot", how="anti").join(capacity, on="slot").pipe(_in_grace)
+    alone = _scaled(alone, "billed", "", "own_").select(
+        "slot",
+        "billed",
+        holder=pl.lit(OWNER_OF_KEY, pl.Int64),
+        unallocated=pl.lit(0, pl.Int64),
+        idle="own_idle",
+        underutilized="own_underutilized",
+        unmeasured=pl.col("billed") - pl.min_horizontal("measured", "billed"),
+        busy="own_busy",
     )
-    holders = _holders(hours, holders, own, on)
-    claimed = holders.group_by(on).agg(
+    if shared.is_empty():
+        return alone
+    return pl.concat([alone, _shared(capacity.join(shared, on="slot", how="semi"), pool, own, held)])
+
+
+def _shared(capacity: pl.DataFrame, pool: pl.DataFrame, own: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """Divide machine-hours that job records or the metrics of pods speak of."""
+    holders = held.join(capacity.select("slot", "billed"), on="slot")
+    records = holders.group_by("slot").agg(asked=pl.col("held").sum())
+    hours = capacity.join(records, on="slot", how="left")
+    holders = _holders(hours, holders, own)
+    claimed = holders.group_by("slot").agg(
         claimed=pl.sum_horizontal(f"own_{step}" for step in _MEASURED).sum(), free=pl.col("free").sum()
     )
-    hours = _pooled(hours.join(claimed, on=on, how="left"), pool, on)
-    parts = holders.filter(pl.col("holder") != NOBODY).join(
-        hours.select(*on, *(f"left_{step}" for step in _TAKEN)), on=on
-    )
-    parts = parts.sort(*on, "holder").with_columns(
-        _spread(f"left_{step}", "free", on).alias(f"left_{step}") for step in _TAKEN
+    hours = _pooled(hours.join(claimed, on="slot", how="left"), pool)
+    parts = holders.join(hours.select("slot", *(f"left_{step}" for step in _TAKEN)), on="slot")
+    parts = parts.sort("slot", "holder").with_columns(
+        _spread(f"left_{step}", "free").alias(f"left_{step}") for step in _TAKEN
     )
     nobody = hours.filter(pl.col("nobody") > 0).select(
-        *on,
+        "slot",
         "billed",
         holder=pl.lit(NOBODY, pl.Int64),
         unallocated="nobody",
         **{step: pl.lit(0, pl.Int64) for step in STEPS[1:]},
     )
     named = parts.select(
-        *on,
+        "slot",
         "billed",
         "holder",
         unallocated=pl.lit(0, pl.Int64),
@@ -132,8 +141,7 @@ def waterfall(capacity: pl.DataFrame, pool: pl.DataFrame, own: pl.DataFrame, hel
             for step in STEPS[1:]
         },
     )
-    whole = pl.concat([nobody, named])
-    return whole.filter(pl.sum_horizontal(STEPS) > 0)
+    return pl.concat([nobody, named]).filter(pl.sum_horizontal(STEPS) > 0)
 
 
 def _in_grace(frame: pl.DataFrame) -> pl.DataFrame:
@@ -145,31 +153,31 @@ def _in_grace(frame: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(underutilized=pl.col("measured") - pl.col("idle") - pl.col("busy"))
 
 
-def _holders(hours: pl.DataFrame, held: pl.DataFrame, own: pl.DataFrame, on: list[str]) -> pl.DataFrame:
+def _holders(hours: pl.DataFrame, held: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     """Give each holder's time: what its own devices were measured to do, and what is `free` for the pool."""
-    total = pl.col("held").sum().over(on)
-    fitting = held.sort(*on, "holder").with_columns(
-        held=pl.when(total > pl.col("billed")).then(_spread("billed", "held", on)).otherwise("held")
+    total = pl.col("held").sum().over("slot")
+    fitting = held.sort("slot", "holder").with_columns(
+        held=pl.when(total > pl.col("billed")).then(_spread("billed", "held")).otherwise("held")
     )
     without = hours.filter(pl.col("asked").is_null()).select(
-        *on, holder=pl.lit(OWNER_OF_KEY, pl.Int64), held="billed", billed="billed"
+        "slot", holder=pl.lit(OWNER_OF_KEY, pl.Int64), held="billed", billed="billed"
     )
     holders = pl.concat([fitting.select(without.columns), without])
-    measured = own.join(hours.select(*on, "in_grace"), on=on).pipe(_in_grace)
-    seen = measured.select(*on, "holder", "measured", *(pl.col(step).alias(f"seen_{step}") for step in _MEASURED))
-    scaled = holders.join(seen, on=[*on, "holder"], how="left").with_columns(
+    measured = own.join(hours.select("slot", "in_grace"), on="slot").pipe(_in_grace)
+    seen = measured.select("slot", "holder", "measured", *(pl.col(step).alias(f"seen_{step}") for step in _MEASURED))
+    known = holders.join(seen, on=["slot", "holder"], how="left").with_columns(
         pl.col("measured").fill_null(0), *(pl.col(f"seen_{step}").fill_null(0) for step in _MEASURED)
     )
-    return _scaled(scaled, "held", "seen_", "own_").with_columns(
+    return _scaled(known, "held", "seen_", "own_").with_columns(
         free=pl.col("held") - pl.sum_horizontal(f"own_{step}" for step in _MEASURED)
     )
 
 
-def _pooled(hours: pl.DataFrame, pool: pl.DataFrame, on: list[str]) -> pl.DataFrame:
+def _pooled(hours: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
     """Give what the pool says of the time no holder's own devices account for, less what nobody held."""
-    measured = pool.join(hours.select(*on, "in_grace"), on=on).pipe(_in_grace)
-    seen = measured.select(*on, "measured", *(pl.col(step).alias(f"seen_{step}") for step in _MEASURED))
-    rest = hours.join(seen, on=on, how="left").with_columns(
+    measured = pool.join(hours.select("slot", "in_grace"), on="slot").pipe(_in_grace)
+    seen = measured.select("slot", "measured", *(pl.col(step).alias(f"seen_{step}") for step in _MEASURED))
+    rest = hours.join(seen, on="slot", how="left").with_columns(
         pl.col("measured").fill_null(0),
         *(pl.col(f"seen_{step}").fill_null(0) for step in _MEASURED),
         rest=pl.col("billed") - pl.col("claimed").fill_null(0),
@@ -190,6 +198,8 @@ def _pooled(hours: pl.DataFrame, pool: pl.DataFrame, on: list[str]) -> pl.DataFr
 def _scaled(frame: pl.DataFrame, limit: str, seen: str, named: str) -> pl.DataFrame:
     """Scale measured time down to a limit where it is more; the remainder of the division goes to what was not used."""
     over = pl.col("measured") > pl.col(limit)
+    if not frame.select(over.any()).item():
+        return frame.with_columns(pl.col(f"{seen}{step}").alias(f"{named}{step}") for step in _MEASURED)
     ratio = {
         step: (pl.col(f"{seen}{step}").cast(pl.Int128) * pl.col(limit) // pl.col("measured")).cast(pl.Int64)
         for step in ("idle", "busy")
@@ -201,10 +211,10 @@ def _scaled(frame: pl.DataFrame, limit: str, seen: str, named: str) -> pl.DataFr
     )
 
 
-def _spread(amount: str, weight: str, on: list[str]) -> pl.Expr:
-    """Divide an amount that stands on each row of a group by weights: whole parts that sum to it."""
-    up_to = pl.col(weight).cast(pl.Int128).cum_sum().over(on)
-    total = pl.col(weight).cast(pl.Int128).sum().over(on)
+def _spread(amount: str, weight: str) -> pl.Expr:
+    """Divide an amount that stands on each row of a slot by weights: whole parts that sum to it."""
+    up_to = pl.col(weight).cast(pl.Int128).cum_sum().over("slot")
+    total = pl.col(weight).cast(pl.Int128).sum().over("slot")
     whole = pl.col(amount).cast(pl.Int128)
     part = whole * up_to // total - whole * (up_to - pl.col(weight)) // total
     return pl.when(total > 0).then(part).otherwise(0).cast(pl.Int64)

@@ -18,6 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connectors.aws_invoices import AwsInvoices
 from connectors.source import Source, connector
 from models.accelerators import Shape
 from models.claim_settings import ClaimSettings, Plan
@@ -101,6 +102,8 @@ class Settings(BaseSettings, Governance):
     invoices: Path | None = None
     """A CSV of what invoices asked for, to be compared with the ledger: `provider`, `invoice_id` (may be blank),
     `billing_period` (2026-07), `currency`, `total`."""
+    aws_invoices: list[AwsInvoices] = []
+    """Accounts whose invoice totals are asked of AWS's invoicing API, beside the CSV."""
     review_packs: int = Field(default=3, ge=0)
     """For how many of the newest invoice months a run writes a review pack under `<home>/reports`; packs that exist are
     kept current. `apportion report` writes any month's."""

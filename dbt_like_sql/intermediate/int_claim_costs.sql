@@ -47,10 +47,10 @@ select
     workload, -- What the money was for.
     case
         when workload in ('training', 'fine_tuning', 'inference') and idle_reason = 'warm_pool' then 'warm_pool'
-        when workload = 'inference' and regexp_matches(sku, '(?i)(transform:|batch ?transform|createtransformjob)')
+        when workload = 'inference' and regexp_matches(sku, '(?i)(transform|[-_ ]batch([^a-z]|$))')
             then 'batch_transform'
         else workload
-    end as cost_class, -- The workload, or batch_transform or warm_pool.
+    end as cost_class, -- The workload, or batch_transform (batches of tokens, too) or warm_pool.
     evidence in ('declared', 'billed', 'measured') as is_known, -- Not merely inferred.
     accelerator, -- Accelerator of the machine; null for others.
     accelerator is null and workload in ('inference', 'development', 'unattributed')

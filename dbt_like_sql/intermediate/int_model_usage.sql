@@ -81,7 +81,8 @@ machines as (
         usage_period,
         fleet,
         min(llm_model) as llm_model,
-        min(provider_name) as provider_name
+        min(provider_name) as provider_name,
+        if(count(distinct team) = 1, min(team), null) as team
     from intermediate.int_model_charges
     where fleet is not null
     group by all
@@ -95,7 +96,7 @@ served as (
         usage.llm_model,
         'self_hosted' as hosting,
         'inference' as workload,
-        usage.team,
+        coalesce(usage.team, machines.team) as team,
         usage.fleet,
         usage.requests,
         usage.uncached_input_tokens,

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from pipelines.cli import close, explain, report, run, show, upkeep
+from pipelines.cli import close, dashboard, explain, report, run, show, upkeep
 
 app = typer.Typer(
     name="apportion",
@@ -36,6 +36,7 @@ for command in (
     close.close,
     show.query,
     report.report,
+    dashboard.dashboard,
     upkeep.vacuum,
     run.dev,
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,11 +31,14 @@ def dashboard(
     Settings.load(config)  # a wrong configuration is said here, not in the browser
     if importlib.util.find_spec("streamlit") is None:
         raise ApportionError("The dashboard needs Streamlit: pip install 'apportion[dashboard]'")
-    # What the page imports takes seconds; done here, the first visitor does not wait for it.
+    # What the page imports takes seconds; done here, the first visitor does not wait for it. The page itself is no
+    # module to import: Streamlit runs its file.
+    import pandas as pd  # noqa: F401 - Streamlit's grids
     import streamlit.web.cli
 
-    from pipelines.reports import dashboard as page
+    from pipelines.reports import live_charts
 
+    page = Path(live_charts.__file__).with_name("dashboard.py")
     say(f"dashboard: http://{host}:{port}  (Ctrl-C ends it)")
     options = {
         "server.address": host,
@@ -45,7 +49,8 @@ def dashboard(
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "logger.hideWelcomeMessage": "true",
+        "runner.magicEnabled": "false",
         "theme.base": "light",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    streamlit.web.cli.main(["run", *flags, str(page.__file__), "--", str(config.resolve())])
+    streamlit.web.cli.main(["run", *flags, str(page), "--", str(config.resolve())])

@@ -200,8 +200,9 @@ def demo(
     status = run_settings(Settings.load(config))
     if status:
         sys.exit(status)
-    for answer in (show.split, show.idle, show.models, show.claims):
+    for answer in (show.split, show.idle, show.claims):
         answer(config=config)
+    show.models(config=config, limit=30)
     settings = Settings.load(config)
     say(f"\nBills    {folder / 'bills'}")
     say(f"Config   {config}")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from pipelines.cli.output import Headings
 
-_DRAWN = 10  # characters of an interval
 _SPLIT = """
 with costs as (
     select workload, evidence, billed_cost, effective_cost, charge_count
@@ -51,7 +50,7 @@ where ($period is null or usage_period = $period)
 group by all
 order by idle_reason, effective_cost desc
 """
-# A price is a ratio to look at, divided as double; that of several months is weighted by their tokens.
+# A price is a ratio to look at, divided as double; that of several months is weighted by their tokens or requests.
 _MODELS = """
 with costs as (
     select
@@ -65,24 +64,28 @@ select
     llm_model,
     hosting,
     workload,
+    cost_basis,
     sum(effective_cost)::decimal(38, 12) as effective_cost,
     sum(input_tokens)::hugeint as input_tokens,
     sum(output_tokens)::hugeint as output_tokens,
     sum(requests)::hugeint as requests,
     (sum(cost_per_million_tokens::double * (input_tokens + coalesce(output_tokens, 0))) / nullif(
         sum(input_tokens + coalesce(output_tokens, 0)) filter (cost_per_million_tokens is not null), 0
-    ))::decimal(38, 12) as cost_per_million_tokens
+    ))::decimal(38, 12) as cost_per_million_tokens,
+    (sum(cost_per_request::double * requests) / nullif(
+        sum(requests) filter (cost_per_request is not null), 0
+    ))::decimal(38, 12) as cost_per_request
 from costs
 group by all
-order by effective_cost desc
+order by effective_cost desc nulls last, llm_model
 limit $limit
 """
 _CLAIMS = """
-select claim_id, statement, period, measured_low, measured, measured_high, claimed_low, claimed_high,
-    verdict, undecided_cost, attributed_share
+select claim_id, statement, said_by, period, unit, measured_low, measured, measured_high, claimed_low, claimed_high,
+    verdict, needs, advice, undecided_cost, attributed_share, sample_size, note, definition, reading
 from marts.claim_checks
 where ($period is null or period = $period)
-order by claim_id, period
+order by claim_id != 'inference-80-20', claim_id, period
 """
 _UNATTRIBUTED = """
 select billing_period, provider_name, service_name, coalesce(usage_type, service_name) as usage_type, effective_cost,
@@ -144,16 +147,23 @@ def idle(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json =
 
 
 def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json = False, limit: Limit = 15) -> None:
-    """Show what each language model costs, as far as the bill names models.
+    """Show what each language model costs: by API, in a cloud, on own machines; per million tokens and per request.
 
     Example: apportion models --period 2026-09 --limit 5
     """
+    import polars as pl
+
     from pipelines.cli.output import Column, print_frame
 
     frame, currency = _ask(config, _MODELS, period=period, limit=limit)
-    headings: Headings = {"llm_model": "model", "hosting": "hosting", "workload": "workload"}
-    headings |= {"effective_cost": Column("cost", "money"), "bar": Column("", "bar", of="effective_cost")}
-    headings |= {"cost_per_million_tokens": Column("per M tokens", "price")}
+    headings: Headings = {"llm_model": "model", "hosting": "hosting", "effective_cost": Column("cost", "money")}
+    headings |= {"cost_per_million_tokens": Column("per M tokens", "price"), "requests": Column("requests", "number")}
+    headings |= {"cost_per_request": Column("per request", "price")}
+    if not json:
+        # Most of it is inference and billed: what is not says so beside its name, so that a line stays short.
+        purpose = pl.when(pl.col("workload") != "inference").then(", " + pl.col("workload")).otherwise(pl.lit(""))
+        basis = pl.when(pl.col("cost_basis") != "billed").then(", " + pl.col("cost_basis")).otherwise(pl.lit(""))
+        frame = frame.with_columns(pl.col("llm_model") + purpose, pl.col("hosting") + basis)
     title = f"Cost by language model, {_span(period)}"
     print_frame(frame, title=title, as_json=json, headings=headings, currency=currency)
 
@@ -163,26 +173,15 @@ def claims(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json
 
     Example: apportion claims --period 2026-07
     """
-    import polars as pl
-
-    from pipelines.cli.output import Column, interval, print_frame, print_json
+    from pipelines.cli.output import print_json
 
     frame, currency = _ask(config, _CLAIMS, period=period)
     if json:
         print_json(frame.to_dicts())
         return
-    ends = ("measured_low", "measured", "measured_high")
-    drawn = [interval(low, point, high, _DRAWN) for low, point, high in frame.select(ends).iter_rows()]
-    frame = frame.with_columns(pl.Series("drawn", drawn, pl.String))
-    headings: Headings = {
-        "period": "month",
-        "measured_low": Column("low", "share"),
-        "measured": Column("point", "share"),
-    }
-    headings |= {"measured_high": Column("high", "share"), "drawn": "0–100 %", "verdict": "verdict"}
-    headings |= {"undecided_cost": Column("undecided", "money"), "attributed_share": Column("attributed", "share")}
-    for (statement,), rows in frame.group_by("statement", maintain_order=True):
-        print_frame(rows, title=f"“{statement}” For you:", as_json=False, headings=headings, currency=currency)
+    from pipelines.cli.ledger_of_claims import print_claims
+
+    print_claims(frame, currency)
 
 
 def unattributed(

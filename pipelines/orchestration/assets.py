@@ -29,6 +29,7 @@ from pipelines.warehouse.database import builds, drop_months, warehouse
 from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.governance import refresh_governance
 from pipelines.warehouse.gpu import refresh_gpu
+from pipelines.warehouse.invoices import pull_invoices
 from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
@@ -259,6 +260,12 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             locked(settings, progress.on_step),
             warehouse(settings) as connection,
         ):
+            try:
+                pull_invoices(settings)
+            except ApportionError as error:
+                # Marts without the newest invoice are better than none; the older ones stay.
+                progress.on_step(str(error))
+                progress.refused["aws_invoices"] = [str(error)]
             ledger = Ledger.of(settings)
             tagging = tagging_of(settings)
             refresh_reference(connection, ledger, settings, tagging.rulebook)
@@ -284,7 +291,7 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
         check_specs=check_specs() if progress.under_dagster else None,
         description="What people read: every check passed over the whole warehouse, then one atomic switch.",
     )
-    def reports(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def reports(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         progress.on_step("checking and publishing")
         with (
             logs.about(run=context.run.run_id),
@@ -301,7 +308,7 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
                 path = publish(settings.home, connection, content=what, charges_version=ledger.charges.open().version())
                 metadata = {"path": str(path), "checks_passed": passed}
             results = check_results(connection) if progress.under_dagster else []
-        return dg.MaterializeResult(metadata=metadata, check_results=results)
+        yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return reports
 

@@ -42,7 +42,7 @@ _THROTTLED: Final = {"RequestLimitExceeded", "RequestTimeout", "SlowDown", "TooM
 
 def wait_before(attempt: int) -> int:
     """Give the seconds to wait before a repetition; the first is 1."""
-    return FIRST_WAIT * 2 ** (attempt - 1)
+    return FIRST_WAIT << (attempt - 1)
 
 
 def is_transient(error: BaseException) -> bool:

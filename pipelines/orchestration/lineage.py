@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlglot
 from sqlglot import exp
@@ -30,7 +30,7 @@ def column_lineage(models: Sequence[SqlModel], tables: Mapping[str, Sequence[str
 
 
 def _columns(model: SqlModel, known: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, Any] = {}
     for table in model.depends_on:
         folder, _, name = table.partition(".")
         schema.setdefault(folder, {})[name] = dict.fromkeys(known[table], "unknown")
@@ -74,7 +74,8 @@ class _Trace:
         if isinstance(query, exp.SetOperation):
             position = query.named_selects.index(name) if name in query.named_selects else -1
             for branch in scope.set_operation_scopes:
-                names = branch.expression.named_selects
+                inner: Any = branch.expression
+                names = inner.named_selects
                 here = name if query.args.get("by_name") else names[position] if 0 <= position < len(names) else ""
                 yield from self.of(branch, here)
         elif isinstance(query, exp.Select):
@@ -82,7 +83,7 @@ class _Trace:
                 if select.alias_or_name == name:
                     yield from self._read(scope, select)
 
-    def _read(self, scope: Scope, select: exp.Expression) -> Iterator[tuple[str, str]]:
+    def _read(self, scope: Scope, select: exp.Expr) -> Iterator[tuple[str, str]]:
         sources = {name: source for inner in scope.subquery_scopes for name, source in inner.sources.items()}
         sources |= scope.sources
         for column in select.find_all(exp.Column):

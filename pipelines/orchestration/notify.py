@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,18 +35,21 @@ def send(settings: Settings, title: str, body: str) -> None:
     import apprise
 
     failed = []
-    for number, url in enumerate(settings.notify, 1):
-        place = f"entry {number} of `notify` ({url.get_secret_value().partition(':')[0]}://…)"
-        messenger = apprise.Apprise()
-        if not messenger.add(url.get_secret_value()):
-            failed.append(f"{place} is no address that apprise knows")
-        elif not messenger.notify(
-            title=without_secrets(settings, title),
-            body=without_secrets(settings, body),
-            # Names come from tags, so nothing in them may be taken for markup.
-            body_format=apprise.NotifyFormat.TEXT,
-        ):
-            failed.append(f"{place} did not take the message")
+    with warnings.catch_warnings():
+        # Its plugins look for a module of the standard library that Python 3.13 has no more, and do without.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for number, url in enumerate(settings.notify, 1):
+            place = f"entry {number} of `notify` ({url.get_secret_value().partition(':')[0]}://…)"
+            messenger = apprise.Apprise()
+            if not messenger.add(url.get_secret_value()):
+                failed.append(f"{place} is no address that apprise knows")
+            elif not messenger.notify(
+                title=without_secrets(settings, title),
+                body=without_secrets(settings, body),
+                # Names come from tags, so nothing in them may be taken for markup.
+                body_format=apprise.NotifyFormat.TEXT,
+            ):
+                failed.append(f"{place} did not take the message")
     if failed:
         raise ApportionError(f"{'; '.join(failed)}. Correct the entry, or try it with apprise's own command.")
 

@@ -21,7 +21,7 @@ from pipelines.governance_settings import Governance
 from pipelines.ledger.delta import Partition
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.facts import Tagging, digest
-from pipelines.warehouse.invoices import read_invoices
+from pipelines.warehouse.invoices import invoices_of, pull_invoices
 from pipelines.warehouse.month import AttributionsId
 from pipelines.warehouse.prices import rate_card
 from pipelines.warehouse.publish import published
@@ -64,6 +64,10 @@ def plan(settings: Settings) -> Plan:
     ledger = Ledger.of(settings)
     loads: dict[str, list[SourceVersion]] = {}
     refused: dict[str, str] = {}
+    try:
+        pull_invoices(settings)
+    except ApportionError as error:
+        refused["aws_invoices"] = str(error)
     for source in settings.sources:
         try:
             versions = changed_versions(ledger, settings.open(source.name))
@@ -110,7 +114,7 @@ def content(settings: Settings, ledger: Ledger, tagging: Tagging) -> str:
             sorted(partition.load_id for partition in ledger.attributions.partitions().values()),
             _sql(),
             [claim.model_dump_json() for claim in load_claims()],
-            [str(invoice) for invoice in read_invoices(settings.invoices)],
+            [str(invoice) for invoice in invoices_of(settings)],
             [rate.model_dump_json() for rate in settings.exchange_rates],
             [settings.currency, tagging.digest, rate_card(settings).digest, TABLES],
             settings.model_dump_json(include={*Governance.model_fields, "idle", "claims", "plan"}),

@@ -11,7 +11,6 @@ import dagster as dg
 
 from models.errors import ApportionError
 from pipelines.ledger.tables import Ledger
-from pipelines.orchestration.assets import MONTHS
 from pipelines.orchestration.close import close, gates_of
 from pipelines.settings import Settings
 
@@ -28,7 +27,6 @@ def refresh_job() -> Any:  # Dagster does not export what this is
     return dg.define_asset_job(
         REFRESH,
         selection=dg.AssetSelection.all(),
-        partitions_def=MONTHS,
         description="Load the months that changed, tag them, rebuild the marts, publish. Unchanged ones cost nothing.",
     )
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import dagster as dg
 
-from models.errors import ApportionError
+from models.errors import ApportionError, BadInput, BadSettings, Refused
 from pipelines.ledger.tables import Ledger
 from pipelines.orchestration.assets import all_assets
 from pipelines.orchestration.notify import news, send, without_secrets
@@ -16,12 +16,14 @@ from pipelines.orchestration.plan import Plan, content, plan, tagging_of
 from pipelines.orchestration.schedules import REFRESH, month_range
 from pipelines.settings import Settings
 from pipelines.warehouse.facts import digest
+from pipelines.warehouse.reader import NotFound
 
 EVERY: Final = 600
 """Seconds between two looks at the sources; a look lists, it downloads nothing."""
 NEWS_EVERY: Final = 300
 """Seconds between two looks at the published report."""
 _KEPT: Final = 1000
+_OURS: Final = {kind.__name__ for kind in (ApportionError, BadInput, BadSettings, NotFound, Refused)}
 
 
 def news_of_bills(settings: Settings) -> dg.SensorDefinition:
@@ -105,9 +107,8 @@ def _reason(event: dg.DagsterEvent) -> str:
         error = error.cause
     if error is None:
         return "no reason was recorded"
-    ours = {ApportionError, *ApportionError.__subclasses__()}
     name = error.cls_name or "error"
-    if name not in {kind.__name__ for kind in ours}:
+    if name not in _OURS:
         return f"{name}; see the log"
     return error.message.partition(": ")[2].strip() or name
 

@@ -28,19 +28,22 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 5  # how soon a new report is noticed
 _MOST_BARS: Final = 15
-_MOST_ROWS: Final = 500  # keys of a day, lines of a key
+_MOST_LINES: Final = 500  # of a key
 _LONG: Final = 60  # characters of a name in a menu
 _MISSING: Final = {"team": "no team named", "model": "no model named", "account": "no account named"}
+# A grid's own download rounds money and would let a cell start a formula; the buttons below do neither.
 _STYLE: Final = """<style>
 [data-testid="stElementToolbar"] {display: none}
 [data-testid="stMetricValue"] {font-size: 1.9rem}
+[data-testid="stMain"] h2 {font-size: 1.4rem}
+[data-testid="stMain"] h1 {font-size: 2.2rem}
+[data-testid="stMainBlockContainer"] {padding-top: 2.5rem}
 </style>"""
-"""A grid's own download rounds money and would let a cell start a formula; the buttons below do neither."""
 
 
 def main(config: Path) -> None:
     """Draw the page."""
-    st.set_page_config(page_title="Apportion", page_icon=":material/donut_small:", layout="wide")
+    st.set_page_config(page_title="Apportion", layout="wide")
     st.html(_STYLE)
     settings = Settings.load(config)
     seen = publication(settings.home)
@@ -102,15 +105,15 @@ def _page(settings: Settings, seen: str) -> None:
     bar = _bars(days, by, labels[by], settings.currency)
     if bar is not None:
         days = days.filter(pl.col("bar") == bar[1])
-    day = _daily(days, f"Day by day: {bar[0]}" if bar else "Day by day", settings.currency)
+    day = _daily(days, bar[0] if bar else f"every {by}", settings.currency)
     if bar and day:
-        key = _keys(slices.keys(settings.home, chosen, by, bar[1], day, limit=_MOST_ROWS), day, settings.currency)
+        key = _keys(slices.keys(settings.home, chosen, by, bar[1], day), day, settings.currency)
         if key:
             _lines(settings, key, day)
     elif not bar:
-        st.caption("Click a bar above, then a day, to see what it is made of, down to the lines of the bill.")
+        st.markdown("Click a bar above, then a day, to see what it is made of, down to the lines of the bill.")
     else:
-        st.caption("Click a day to see what it is made of.")
+        st.markdown("Click a day to see what it is made of.")
     _freshness(reached)
 
 
@@ -130,7 +133,7 @@ def _filters(labels: Mapping[str, Mapping[str, str]]) -> tuple[Slice, str]:
             for name in DIMENSIONS
         }
         by = st.selectbox("A bar for each", list(DIMENSIONS), key="by")
-        st.caption(
+        st.markdown(
             "Effective cost: amortized, after negotiated discounts, by month of use. Tax, support and credits "
             "(`shared`) and what is not AI count only if chosen under Workload."
         )
@@ -171,7 +174,7 @@ def _bars(days: pl.DataFrame, by: str, labels: Mapping[str, str], currency: str)
     ordered = sums.sort("bar") if by == "month" else sums.sort(["effective_cost", "bar"], descending=[True, False])
     names = {value: label for label, value in labels.items()}
     order = ordered["bar"].to_list()[-_MOST_BARS:] if by == "month" else ordered["bar"].to_list()[:_MOST_BARS]
-    st.subheader(f"By {by}", anchor=False)
+    st.header(f"By {by}", anchor=False)
 
     def choose() -> None:
         clicked = _clicked("bars")
@@ -185,7 +188,7 @@ def _bars(days: pl.DataFrame, by: str, labels: Mapping[str, str], currency: str)
         alt=f"Effective cost by {by}, each bar split by workload. The same figures are in the table below.",
     )
     if ordered.height > len(order):
-        st.caption(f"{len(order)} of {ordered.height}; the table has all.")
+        st.markdown(f"{len(order)} of {ordered.height}; the table has all.")
     label = _menu(f"Look into one {by}", [names[bar] for bar in ordered["bar"]], "bar")
     workloads = [workload for workload in live_charts.palette.WORKLOADS if workload in set(days["workload"])]
     split = days.pivot("workload", index="bar", values="effective_cost", aggregate_function="sum")
@@ -200,8 +203,9 @@ def _bars(days: pl.DataFrame, by: str, labels: Mapping[str, str], currency: str)
     return None if label is None else (label, labels[label])
 
 
-def _daily(days: pl.DataFrame, title: str, currency: str) -> date | None:
-    st.subheader(title, anchor=False)
+def _daily(days: pl.DataFrame, whose: str, currency: str) -> date | None:
+    st.header("Day by day", anchor=False)
+    st.text(whose)
 
     def choose() -> None:
         st.session_state["day"] = _clicked("days")
@@ -223,12 +227,9 @@ def _daily(days: pl.DataFrame, title: str, currency: str) -> date | None:
 
 def _keys(keys: pl.DataFrame, day: date, currency: str) -> Mapping[str, Any] | None:
     """Show what a day is made of and give the row that is chosen."""
-    st.subheader(f"What {day:%d %B %Y} is made of", anchor=False)
-    st.caption(
-        f"{keys.height} kinds of charges, {full(live_charts.total(keys), currency)}. Choose one to see its lines.".replace(
-            "$", r"\$"
-        )
-    )
+    st.header(f"What {day:%d %B %Y} is made of", anchor=False)
+    cost = full(live_charts.total(keys), currency).replace("$", r"\$")
+    st.markdown(f"{keys.height} kinds of charges, {cost}. Choose one to see its lines.")
     options = {
         f"{place}. {clipped(row['usage_type'] or row['service_name'] or 'charge', 40)}, {words(row['workload'])}, "
         f"{full(row['effective_cost'], currency)}": row
@@ -247,14 +248,14 @@ def _keys(keys: pl.DataFrame, day: date, currency: str) -> Mapping[str, Any] | N
 
 def _lines(settings: Settings, key: Mapping[str, Any], day: date) -> None:
     """Show the lines of a key on a day, each with the file and row it stands in."""
-    st.subheader("Lines of the bill", anchor=False)
+    st.header("Lines of the bill", anchor=False)
     if key["key_id"] is None:
         st.info("This is usage that no bill covers yet, at the rate card's price: there are no lines.")
         return
-    _, lines = lines_of_key(settings.home, Ledger.of(settings), key_id=key["key_id"], limit=_MOST_ROWS + 1, day=day)
+    _, lines = lines_of_key(settings.home, Ledger.of(settings), key_id=key["key_id"], limit=_MOST_LINES + 1, day=day)
     lines = lines.filter(pl.col("source") == key["source"], pl.col("billing_period") == key["billing_period"])
-    more = lines.height > _MOST_ROWS
-    lines = lines.head(_MOST_ROWS).select(
+    more = lines.height > _MOST_LINES
+    lines = lines.head(_MOST_LINES).select(
         "source_file",
         "source_row",
         "resource_id",
@@ -264,14 +265,14 @@ def _lines(settings: Settings, key: Mapping[str, Any], day: date) -> None:
             "{}/{}/{}#{}", "source", pl.col("billing_period").dt.strftime("%Y-%m"), "source_file", "source_row"
         ).alias("place"),
     )
-    st.caption(
-        f"{f'The {_MOST_ROWS} largest lines' if more else f'{lines.height} lines'} in the bill's own currency. Where "
+    st.markdown(
+        f"{f'The {_MOST_LINES} largest lines' if more else f'{lines.height} lines'} in the bill's own currency. Where "
         "several owners share a line, it stands here whole."
     )
     _grid(lines, "Lines of the bill")
     _download(lines, f"lines-{day}")
     if lines.height:
-        st.caption("Why the largest is what it is:")
+        st.markdown("Why the largest is what it is:")
         st.code(f'apportion explain "{lines["place"][0]}"', language=None)
 
 

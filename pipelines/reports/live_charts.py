@@ -16,7 +16,8 @@ CLICKED: Final = "clicked"
 """Name of the selection; it holds the `bar` of each bar that was clicked."""
 
 _LONG: Final = 24  # characters of a name beside a bar
-_TALL: Final = 170  # pixels of the daily bars
+_TALL: Final = 230  # pixels of the daily chart
+_LEGEND: Final = 45  # pixels over the bars; Streamlit fits a chart with its legend into its height
 
 
 def bars(days: pl.DataFrame, order: Sequence[str], names: Mapping[str, str], currency: str) -> Any:
@@ -39,7 +40,7 @@ def bars(days: pl.DataFrame, order: Sequence[str], names: Mapping[str, str], cur
     drawn = canvas.stacked_chart(parts, list(labels.values()), currency, skip=3)
     clicked = alt.selection_point(name=CLICKED, fields=["bar"])
     drawn.layer[0] = drawn.layer[0].add_params(clicked).encode(opacity=_unless_another(clicked))
-    return canvas.styled(drawn.properties(height=canvas.BAR * len(order)))
+    return canvas.styled(drawn.properties(height=canvas.BAR * len(order) + _LEGEND))
 
 
 def by_day(days: pl.DataFrame, currency: str) -> Any:
@@ -69,7 +70,7 @@ def by_day(days: pl.DataFrame, currency: str) -> Any:
             ticks=False,
             labelOverlap="greedy",
             labelAngle=0,
-            labelExpr="slice(datum.label, 8) == '01' || datum.index == 0 ? datum.label : slice(datum.label, 8)",
+            labelExpr="utcFormat(toDate(datum.label), '%d %b')",
         ),
     )
     money = alt.Axis(tickCount=3, domain=False, ticks=False, format="~s")

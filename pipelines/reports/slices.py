@@ -1,6 +1,6 @@
 """What the dashboard asks: the money of a choice of months, providers, accounts, teams, workloads and models.
 
-Every answer comes from `intermediate.int_charges_allocated` and the estimates beside it, so a dollar counts once and any
+Every answer comes from `intermediate.int_charges_allocated` and the estimates beside it, so a dollar counts once and a
 sum here is a sum of the marts. Each question opens the published report anew.
 """
 
@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.warehouse.reader import ask
 
+MOST_KEYS: Final = 500  # of a day
 NOBODY: Final = ""
 """Stands for what is null in the report: no team named, no model named. A name in a bill is never empty."""
 
@@ -101,15 +102,15 @@ def days(home: Path, chosen: Slice, by: str) -> pl.DataFrame:
     )
 
 
-def keys(home: Path, chosen: Slice, by: str, bar: str, day: date, *, limit: int) -> pl.DataFrame:
+def keys(home: Path, chosen: Slice, by: str, bar: str, day: date) -> pl.DataFrame:
     """Give what a day of a bar is made of, the dearest first: one row per key of a bill and what it was for."""
     where, parameters = _where(chosen)
     return ask(
         home,
-        f"{_CHARGES} select service_name, usage_type, workload, evidence, team, llm_model, cost_basis, {_SUMS},\n"
+        f"{_CHARGES} select service_name, usage_type, workload, {_SUMS},\nevidence, team, llm_model, cost_basis, "
         f"source, billing_period, key_id\nfrom charges {where} and usage_date = $day and {_text(by)} = $bar\n"
         "group by all order by effective_cost desc, key_id, workload, team, llm_model limit $limit",
-        {**parameters, "bar": bar, "day": day, "limit": limit},
+        {**parameters, "bar": bar, "day": day, "limit": MOST_KEYS},
     )
 
 

@@ -21,31 +21,59 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
 
 _KIND: Final = "gpu"
-_HOURS: Final = """
+# Millions of hours are joined by numbers, not by names.
+_NUMBERS: Final = (
+    """
+    create or replace temp table gpu_keys as
+    select row_number() over (order by source, billing_period, key_id) as key, * from computed.attributions
+    """,
+    """
+    create or replace temp table gpu_machines as
+    select row_number() over (order by source, resource_id) as machine, source, resource_id
+    from (select distinct source, resource_id from ledger.gpu_hours where resource_id is not null)
+    """,
+    """
+    create or replace temp table gpu_places as
+    select row_number() over (order by region_id, commitment_discount_id) as place, region_id, commitment_discount_id
+    from (select distinct region_id, commitment_discount_id from ledger.gpu_hours)
+    """,
+)
+_ROW: Final = """
+    inner join gpu_keys as keys using (source, billing_period, key_id)
+    {join} join gpu_machines as machines using (source, resource_id)
+    {join} join gpu_places as places
+        on hours.region_id is not distinct from places.region_id
+            and hours.commitment_discount_id is not distinct from places.commitment_discount_id
+"""
+_MACHINES: Final = """
+select distinct machine, source as charge_source, resource_id, keys.resource_name, keys.sub_account_id
+from ledger.gpu_hours as hours
+inner join gpu_keys as keys using (source, billing_period, key_id)
+inner join gpu_machines as machines using (source, resource_id)
+order by all
+"""
+_HOURS: Final = f"""
 select
-    gpu_hours.source as charge_source, gpu_hours.billing_period, gpu_hours.key_id,
-    gpu_hours.usage_hour as hour, gpu_hours.usage_hour::date as usage_date,
-    gpu_hours.resource_id, gpu_hours.region_id, gpu_hours.commitment_discount_id,
-    gpu_hours.gpu_hours, gpu_hours.effective_cost, gpu_hours.list_cost,
-    keys.idle_reason, keys.accelerator_count, keys.sub_account_id, keys.resource_name
-from ledger.gpu_hours
-inner join computed.attributions as keys using (source, billing_period, key_id)
-where gpu_hours.resource_id is not null
+    keys.key, hours.usage_hour::date as usage_date, machines.machine, places.place, hours.usage_hour as hour,
+    hours.gpu_hours, hours.effective_cost, hours.list_cost, keys.idle_reason, keys.accelerator_count
+from ledger.gpu_hours as hours
+{_ROW.format(join="inner")}
 """
 _OWNED: Final = f"""
 with rows as (
     select
-        daily.source as charge_source, daily.billing_period, daily.daily_id, daily.key_id, daily.usage_date,
-        daily.resource_id, daily.region_id, daily.commitment_discount_id,
-        coalesce(parts.part, 1) as own_part, keys.usage_period,
+        hours.source as charge_source, hours.billing_period, hours.daily_id, keys.key, hours.usage_date,
+        machines.machine, places.place, coalesce(parts.part, 1) as own_part, keys.usage_period,
         {", ".join(f"if(parts.part is null, keys.{name}, parts.{name}) as {name}" for name in OWNER)},
-        if(parts.part is null, daily.billed_cost, parts.billed_cost) as billed_cost,
-        if(parts.part is null, daily.effective_cost, parts.effective_cost) as effective_cost,
-        if(parts.part is null, daily.net_cost, parts.net_cost) as net_cost,
-        if(parts.part is null, daily.list_cost, parts.list_cost) as list_cost
-    from ledger.charges_daily as daily
-    inner join computed.attributions as keys using (source, billing_period, key_id)
-    left join computed.allocations as parts using (source, billing_period, daily_id)
+        if(parts.part is null, hours.billed_cost, parts.billed_cost) as billed_cost,
+        if(parts.part is null, hours.effective_cost, parts.effective_cost) as effective_cost,
+        if(parts.part is null, hours.net_cost, parts.net_cost) as net_cost,
+        if(parts.part is null, hours.list_cost, parts.list_cost) as list_cost
+    from ledger.charges_daily as hours
+    {_ROW.format(join="left")}
+    left join computed.allocations as parts
+        on hours.source = parts.source and hours.billing_period = parts.billing_period
+            and hours.daily_id = parts.daily_id
 )
 
 select * from rows
@@ -88,59 +116,61 @@ def _partitions(ledger: Ledger, fact: Fact) -> list[Partition]:
 def _replace_facts(
     connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, facts: dict[Fact, list[Partition]]
 ) -> None:
-    from pipelines.warehouse.gpu_frames import Evidence, gpu_tables
+    from pipelines.warehouse.gpu_frames import Bill, Evidence, gpu_tables
 
-    hours = connection.sql(_HOURS).pl()
-    split = _split_nodes(ledger, hours)
+    for statement in _NUMBERS:
+        connection.execute(statement)
+    machines = connection.sql(_MACHINES).pl()
+    split = _split_nodes(ledger, machines.select("machine", "charge_source", "resource_id").unique())
     if not any(facts.values()) and split.is_empty():
         for name in ("ledger.gpu_utilization_hourly", "ledger.gpu_jobs", "computed.gpu_allocations"):
             connection.execute(f"delete from {name}")
         return
+    samples = ledger.fact(Fact.GPU_UTILIZATION)
     evidence = Evidence(
-        _scan(ledger, Fact.GPU_UTILIZATION, facts), _scan(ledger, Fact.GPU_JOBS, facts).collect(), split
+        [samples.scan(partition.files) for partition in facts[Fact.GPU_UTILIZATION]], _jobs(ledger, facts), split
     )
-    made = gpu_tables(evidence, hours, connection.sql(_OWNED).pl(), settings.idle)
+    bill = Bill(machines, connection.sql(_HOURS).pl(), connection.sql(_OWNED).pl())
+    made = gpu_tables(evidence, bill, settings.idle)
+    del bill
     replace_table(connection, "ledger.gpu_utilization_hourly", made.utilization)
     replace_table(connection, "ledger.gpu_jobs", made.jobs)
     replace_table(connection, "computed.gpu_allocations", made.allocations)
 
 
-def _scan(ledger: Ledger, fact: Fact, facts: dict[Fact, list[Partition]]) -> pl.LazyFrame:
-    table = ledger.fact(fact)
-    files = [path for partition in facts[fact] for path in partition.files]
+def _jobs(ledger: Ledger, facts: dict[Fact, list[Partition]]) -> pl.DataFrame:
+    table = ledger.fact(Fact.GPU_JOBS)
+    files = [path for partition in facts[Fact.GPU_JOBS] for path in partition.files]
     if not files:
-        return pl.LazyFrame(schema={"source": pl.String, "billing_period": pl.Date, **table.columns})
-    return table.scan(files)
+        return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **table.columns})
+    return table.scan(files).collect()
 
 
-def _split_nodes(ledger: Ledger, hours: pl.DataFrame) -> pl.DataFrame:
+def _split_nodes(ledger: Ledger, machines: pl.DataFrame) -> pl.DataFrame:
     """Sum the rows that divide a node among its pods, for nodes with accelerators."""
-    parts = []
-    for (source, _), partition in sorted(ledger.charges.partitions().items()):
-        nodes = hours.filter(pl.col("charge_source") == source)["resource_id"].unique()
+    schema: Schema = {
+        "machine": pl.Int64,
+        "hour": pl.Datetime("us"),
+        "used_cost": pl.Int128,
+        "unused_cost": pl.Int128,
+    }
+    parts = [pl.DataFrame(schema=schema)]
+    for (source, _), partition in sorted(ledger.charges.partitions().items() if ledger.charges.exists() else ()):
+        nodes = machines.filter(pl.col("charge_source") == source).select("machine", "resource_id")
         if nodes.is_empty():
             continue
         lines = ledger.charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_not_null())
         parts.append(
             lines.select(
-                charge_source=pl.lit(source),
                 resource_id="split_parent_resource_id",
                 hour=pl.col("charge_period_start").dt.replace_time_zone(None).dt.truncate("1h"),
                 used_cost=pl.col("split_cost").to_physical().cast(pl.Int128),
                 unused_cost=pl.col("split_unused_cost").fill_null(0).to_physical().cast(pl.Int128),
             )
-            .filter(pl.col("resource_id").is_in(nodes.implode()))
-            .group_by("charge_source", "resource_id", "hour")
+            .join(nodes.lazy(), on="resource_id")
+            .group_by("machine", "hour")
             .agg(pl.col("used_cost").sum(), pl.col("unused_cost").sum())
+            .select(*schema)
             .collect(engine="streaming")
         )
-    schema: Schema = {
-        "charge_source": pl.String,
-        "resource_id": pl.String,
-        "hour": pl.Datetime("us"),
-        "used_cost": pl.Int128,
-        "unused_cost": pl.Int128,
-    }
-    if not parts:
-        return pl.DataFrame(schema=schema)
-    return pl.concat(parts).group_by("charge_source", "resource_id", "hour").agg(pl.all().sum())
+    return pl.concat(parts).group_by("machine", "hour").agg(pl.all().sum())

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
+from models.facts import GPU_UTILIZATION, schema
 from models.gpu_division import ROW, divide, follow, weights
 from models.gpu_hours_held import held, split_shares
 from models.gpu_machines import NAMED, matched
-from models.idle import HOUR, MACHINE, device_time, waterfall
+from models.idle import HOUR, device_time, waterfall
 from models.idle_settings import Idle
 from models.machines import OWNER
 from pipelines.warehouse.gpu_tables import GPU_TABLES
 
-_ON: Final = [*MACHINE, "hour"]
+_ON: Final = ["machine", "hour"]
 _TIMES: Final = ("measured", "idle", "busy", "idle_busy")
+_UTILIZATION: Final = schema(GPU_UTILIZATION)
 _ADJUSTED: Final = ("charge_source", "usage_period", "accelerator")
 
 
@@ -34,50 +37,63 @@ class Evidence:
     """What is known beside the bill.
 
     Attributes:
-        samples: `gpu_utilization` with `source` and `billing_period`.
-        jobs: `gpu_jobs` likewise.
-        split: a bill's division of nodes among pods: `MACHINE`, `hour`, `used_cost`, `unused_cost` in 10⁻¹².
+        samples: `gpu_utilization` with `source` and `billing_period`, one frame per partition.
+        jobs: `gpu_jobs` likewise, all in one.
+        split: a bill's division of nodes among pods: `machine`, `hour`, `used_cost`, `unused_cost` in 10⁻¹².
     """
 
-    samples: pl.LazyFrame
+    samples: Sequence[pl.LazyFrame]
     jobs: pl.DataFrame
     split: pl.DataFrame
 
 
-def gpu_tables(evidence: Evidence, hours: pl.DataFrame, owned: pl.DataFrame, idle: Idle) -> GpuTables:
-    """Join metrics and job records to billed machine-hours, and divide the money of their rows.
+@dataclass(frozen=True)
+class Bill:
+    """What bills say of machines with accelerators.
 
-    Args:
-        evidence: what is known beside the bill.
-        hours: `ledger.gpu_hours` with a resource: `ROW`, `hour`, `gpu_hours`, `effective_cost`, `list_cost`, and of
-            their attribution `idle_reason`, `accelerator_count`, `sub_account_id`, `resource_name`.
-        owned: daily rows with an accelerator, or their parts in `computed.allocations`: `ROW`, `daily_id`,
-            `own_part`, `usage_period`, `OWNER` and `COST_COLUMNS`.
-        idle: what counts as idle.
+    Attributes:
+        machines: their number `machine`, `charge_source`, `resource_id`, `resource_name`, `sub_account_id`; a machine
+            may stand in several rows.
+        hours: `ledger.gpu_hours` of these machines: `ROW`, `hour`, `gpu_hours`, `effective_cost`, `list_cost`, and of
+            their attribution `idle_reason` and `accelerator_count`.
+        owned: daily rows with an accelerator, or their parts in `computed.allocations`: `ROW`, `charge_source`,
+            `billing_period`, `daily_id`, `own_part`, `usage_period`, `OWNER` and `COST_COLUMNS`.
     """
-    capacity = billed_time(hours, idle.grace_hours)
-    machines = hours.select(*MACHINE, "resource_name", "sub_account_id").unique()
-    measured = _measured(evidence.samples, machines, idle)
-    counted, measured = _chosen(measured, capacity, idle)
-    records = _records(evidence.jobs, machines)
-    by_job, holders = held(records.filter(pl.col("resource_id").is_not_null()), capacity, idle.prefer)
-    by_split = split_shares(evidence.split, capacity).join(by_job, on=_ON, how="anti")
-    by_split = by_split.with_columns(pod=pl.lit(None, pl.String)).select(by_job.columns)
-    who = pl.concat([by_job, by_split])
+
+    machines: pl.DataFrame
+    hours: pl.DataFrame
+    owned: pl.DataFrame
+
+
+def gpu_tables(evidence: Evidence, bill: Bill, idle: Idle) -> GpuTables:
+    """Join metrics and job records to billed machine-hours, and divide the money of their rows."""
+    sources = bill.machines.select("machine", "charge_source").unique()
+    capacity = billed_time(bill.hours, sources, idle.grace_hours)
+    counted, said = _measured(evidence.samples, bill.machines, capacity, idle)
+    records = _records(evidence.jobs, bill.machines)
+    by_job, holders = held(records.filter(pl.col("machine").is_not_null()), capacity, idle.prefer)
+    by_split = split_shares(evidence.split, capacity).join(by_job, on="slot", how="anti")
     pool, own = _by_holder(counted, by_job)
-    steps = waterfall(capacity, pool, own, who.group_by(*_ON, "holder").agg(pl.col("held").sum()))
-    allocations = allocate(hours, owned, steps, holders)
-    return GpuTables(measured, records.select(*GPU_TABLES["ledger.gpu_jobs"][1]), allocations)
+    who = pl.concat([by_job.select("slot", "holder", "held"), by_split])
+    who = who.group_by("slot", "holder").agg(pl.col("held").sum())
+    steps = waterfall(capacity.select("slot", "billed", "in_grace"), pool, own, who)
+    hours = bill.hours.join(capacity.select("slot", *_ON), on=_ON, how="left")
+    return GpuTables(
+        said,
+        records.select(*GPU_TABLES["ledger.gpu_jobs"][1]),
+        allocate(hours, bill.owned, steps, holders),
+    )
 
 
-def billed_time(hours: pl.DataFrame, grace_hours: int) -> pl.DataFrame:
+def billed_time(hours: pl.DataFrame, sources: pl.DataFrame, grace_hours: int) -> pl.DataFrame:
     """Count the accelerator time that each machine was billed for, hour by hour.
 
     Machines whose lines are longer than an hour are left out: nobody can say in which of their hours they did what. So
     is what the bill itself calls idle. The hours after a start are in grace, unless the bill begins with them.
 
     Returns:
-        `MACHINE`, `hour`, `billed` > 0 in device-microseconds, `device_count` and `in_grace`.
+        One row per machine-hour: its number `slot`, `machine`, `hour`, `billed` > 0 in device-microseconds,
+        `device_count` and `in_grace`.
     """
     units = pl.col("gpu_hours").to_physical().cast(pl.Int128)
     counted = (
@@ -85,20 +101,22 @@ def billed_time(hours: pl.DataFrame, grace_hours: int) -> pl.DataFrame:
         .group_by(_ON)
         .agg(
             billed=(units.sum() * (HOUR // 10**4) // 10**8).cast(pl.Int64),
-            per_machine=pl.col("accelerator_count").cast(pl.Float64).max(),
+            per_machine=pl.col("accelerator_count").max().cast(pl.Float64),
         )
         .filter(pl.col("billed") > 0)
         .sort(_ON)
     )
-    gap = (pl.col("hour") - pl.col("hour").shift(1).over(MACHINE)).dt.total_hours()
-    ratio = pl.col("billed") / (HOUR * pl.col("per_machine"))
-    counted = counted.with_columns(gap=gap, ratio=ratio)
+    same = pl.col("machine") == pl.col("machine").shift(1)
+    gap = pl.when(same).then((pl.col("hour") - pl.col("hour").shift(1)).dt.total_hours())
+    counted = counted.with_columns(gap=gap, ratio=pl.col("billed") / (HOUR * pl.col("per_machine")))
     coarse = (pl.col("ratio").max() > 1.01) & (pl.col("gap").min().fill_null(999) > 1)  # noqa: PLR2004 - rounding
-    lasting = counted.join(counted.group_by(MACHINE).agg(is_coarse=coarse).filter(~pl.col("is_coarse")), on=MACHINE)
-    lasting = lasting.sort(_ON).with_columns(run=(pl.col("gap") != 1).fill_null(value=True).cum_sum())
-    began = pl.col("hour").min().over("run")
+    too_coarse = counted.group_by("machine").agg(is_coarse=coarse).filter("is_coarse")
+    counted = counted.join(too_coarse, on="machine", how="anti").join(sources, on="machine", how="left")
+    counted = counted.sort(_ON).with_columns(run=(pl.col("gap") != 1).fill_null(value=True).cum_sum())
+    began = pl.col("hour").first().over("run")
     first = pl.col("hour").min().over("charge_source")
-    return lasting.select(
+    return counted.select(
+        pl.int_range(pl.len()).alias("slot"),
         *_ON,
         "billed",
         device_count=pl.col("per_machine") * pl.max_horizontal(pl.col("ratio").ceil(), 1),
@@ -106,81 +124,120 @@ def billed_time(hours: pl.DataFrame, grace_hours: int) -> pl.DataFrame:
     )
 
 
-def _measured(samples: pl.LazyFrame, machines: pl.DataFrame, idle: Idle) -> pl.DataFrame:
-    """Sum devices to machines and find the machines on the bills."""
-    whole = pl.col("device").is_null() & pl.col("device_count").is_null()
-    by = ["source", "billing_period", *NAMED, "hour", "pod", "is_whole", "is_averaged"]
-    summed = device_time(
-        samples.with_columns(
-            pl.col("hour").dt.replace_time_zone(None), is_whole=whole, is_averaged=pl.col("device").is_null()
-        ),
-        by,
-        idle,
+def _measured(
+    samples: Sequence[pl.LazyFrame], machines: pl.DataFrame, capacity: pl.DataFrame, idle: Idle
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Sum devices to machine-hours: those that count, and all with what becomes of them."""
+    summed = [_summed(partition, idle) for partition in samples]
+    if not summed:
+        summed = [_summed(pl.LazyFrame(schema={"source": pl.String, "billing_period": pl.Date, **_UTILIZATION}), idle)]
+    measured = pl.concat(summed)
+    named = matched(measured.select(NAMED).unique(), machines).with_row_index("named_as")
+    measured = measured.join(named.select(*NAMED, "named_as", "machine"), on=NAMED, how="left", nulls_equal=True)
+    return _chosen(measured.drop("sub_account_id"), named, machines, capacity, idle)
+
+
+def _summed(samples: pl.LazyFrame, idle: Idle) -> pl.DataFrame:
+    """Sum devices to machines by hour; columns that say nothing in the partition would double the time of grouping."""
+    said = ["resource_id", "resource_name", "sub_account_id", "pod", "device", "device_count"]
+    counts = samples.select(pl.len().alias("rows"), *(pl.col(name).count() for name in said)).collect(
+        engine="streaming"
+    )
+    rows = counts["rows"].item()
+    by = [name for name in (*NAMED, "pod") if counts[name].item()]
+    averaged = {"is_averaged": pl.col("device").is_null()}
+    whole = {"is_whole": pl.col("device").is_null() & pl.col("device_count").is_null()}
+    flags = {} if counts["device"].item() == rows else {**averaged, **whole}
+    found = device_time(
+        samples.with_columns(pl.col("hour").dt.replace_time_zone(None), **flags), [*by, "hour", *flags], idle
     ).collect(engine="streaming")
-    named = matched(summed.select(NAMED).unique(), machines)
-    named = named.rename({"charge_resource_id": "billed_id"})
-    return (
-        summed.join(named, on=NAMED, how="left", nulls_equal=True)
-        .rename({"resource_id": "named_id", "resource_name": "named"})
-        .rename({"billed_id": "resource_id"})
-    )
-
-
-def _chosen(measured: pl.DataFrame, capacity: pl.DataFrame, idle: Idle) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep one source per machine-hour, and tell of every row what it counts as."""
-    places = {name: f"0{place:06}" for place, name in enumerate(idle.prefer)}
-    order = pl.concat_str(
-        pl.col("source").replace_strict(places, default=pl.lit("1")),
-        pl.when("is_averaged").then(pl.lit("2")).otherwise(pl.lit("1")),
-        "source",
-    )
-    found = (
-        measured.with_row_index("row")
-        .join(capacity.select(*_ON, "device_count"), on=_ON, how="left")
-        .with_columns(order=order)
-        .with_columns(best=pl.col("order").min().over(_ON))
-        .with_columns(
-            counts_as=pl.when(pl.col("resource_id").is_null())
-            .then(pl.lit("unmatched"))
-            .when(pl.col("device_count").is_null())
-            .then(pl.lit("not_billed"))
-            .when(pl.col("order") == pl.col("best"))
-            .then(pl.lit("counted"))
-            .otherwise(pl.lit("superseded"))
-        )
-    )
-    # An average over all of a machine's accelerators that does not say how many they are stands for those billed.
-    times = pl.when("is_whole").then(pl.col("device_count")).otherwise(1.0).fill_null(1.0)
-    whole = [(pl.col(name) * times).round().cast(pl.Int64).alias(name) for name in (*_TIMES, "memory")]
-    found = found.with_columns(whole)
-    counted = found.filter(pl.col("counts_as") == "counted")
-    said = found.select(
-        "source",
-        "billing_period",
-        "charge_source",
-        "resource_id",
-        "named_id",
-        "named",
-        "match",
-        pl.col("hour").alias("usage_hour"),
-        "pod",
-        "counts_as",
+    where = samples.select("source", "billing_period").head(1).collect()
+    source, month = where.row(0) if where.height else (None, None)
+    return found.select(
+        pl.lit(source, pl.String).alias("source"),
+        pl.lit(month, pl.Date).alias("billing_period"),
+        *(pl.col(name) if name in by else pl.lit(None, pl.String).alias(name) for name in (*NAMED, "pod")),
+        "hour",
+        *(pl.col(name) if name in flags else pl.lit(value=False).alias(name) for name in ("is_averaged", "is_whole")),
+        *_TIMES,
+        "memory",
+        "invocations",
+        "samples",
         "devices",
-        measured_hours=pl.col("measured") / HOUR,
-        busy_hours=(pl.col("busy") + pl.col("idle_busy")) / HOUR,
-        idle_hours=pl.col("idle") / HOUR,
-        memory_hours=pl.col("memory") / HOUR,
-        invocations="invocations",
-        samples="samples",
+    )
+
+
+def _chosen(
+    measured: pl.DataFrame, named: pl.DataFrame, machines: pl.DataFrame, capacity: pl.DataFrame, idle: Idle
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep one source per machine-hour, and tell of every row what it counts as."""
+    found = measured.join(capacity.select("slot", *_ON, "device_count"), on=_ON, how="left")
+    kinds = _ordered(found.select("source", "is_averaged").unique(), idle)
+    found = found.join(kinds, on=["source", "is_averaged"], how="left")
+    if kinds.height > 1:
+        found = found.with_columns(best=pl.col("order").min().over("slot"))
+    else:
+        found = found.with_columns(best="order")
+    found = found.with_columns(
+        counts_as=pl.when(pl.col("machine").is_null())
+        .then(pl.lit("unmatched"))
+        .when(pl.col("slot").is_null())
+        .then(pl.lit("not_billed"))
+        .when(pl.col("order") == pl.col("best"))
+        .then(pl.lit("counted"))
+        .otherwise(pl.lit("superseded"))
+    )
+    if found["is_whole"].any():
+        # An average over all of a machine's accelerators that does not say how many they are stands for those billed.
+        times = pl.when("is_whole").then(pl.col("device_count")).otherwise(1.0).fill_null(1.0)
+        found = found.with_columns((pl.col(name) * times).round().cast(pl.Int64) for name in (*_TIMES, "memory"))
+    counted = found.filter(pl.col("counts_as") == "counted").select("slot", "pod", *_TIMES)
+    billed = machines.select("machine", "charge_source", billed_id="resource_id").unique()
+    names = named.join(billed, on="machine", how="left").select(
+        "named_as", "charge_source", "billed_id", "match", named_id="resource_id", named="resource_name"
+    )
+    said = (
+        found.drop("resource_id", "resource_name")
+        .join(names, on="named_as", how="left")
+        .select(
+            "source",
+            "billing_period",
+            "charge_source",
+            pl.col("billed_id").alias("resource_id"),
+            "named_id",
+            "named",
+            "match",
+            pl.col("hour").alias("usage_hour"),
+            "pod",
+            "counts_as",
+            "devices",
+            measured_hours=pl.col("measured") / HOUR,
+            busy_hours=(pl.col("busy") + pl.col("idle_busy")) / HOUR,
+            idle_hours=pl.col("idle") / HOUR,
+            memory_hours=pl.col("memory") / HOUR,
+            invocations="invocations",
+            samples="samples",
+        )
     )
     return counted, said
 
 
+def _ordered(kinds: pl.DataFrame, idle: Idle) -> pl.DataFrame:
+    """Say in which order sources count: those preferred, then those of single devices, then by name."""
+    rows = sorted(
+        kinds.rows(),
+        key=lambda row: (idle.prefer.index(row[0]) if row[0] in idle.prefer else len(idle.prefer), row[1], str(row[0])),
+    )
+    schema = {**kinds.schema, "order": pl.Int64()}
+    return pl.DataFrame([(*row, place) for place, row in enumerate(rows)], schema=schema, orient="row")
+
+
 def _records(jobs: pl.DataFrame, machines: pl.DataFrame) -> pl.DataFrame:
     asked = jobs.with_columns(sub_account_id=pl.lit(None, pl.String), project="project_id", month="billing_period")
-    named = matched(asked.select(NAMED).unique(), machines).rename({"charge_resource_id": "billed_id"})
+    named = matched(asked.select(NAMED).unique(), machines)
+    billed = machines.select("machine", "charge_source", billed_id="resource_id").unique()
     return (
-        asked.join(named, on=NAMED, how="left", nulls_equal=True)
+        asked.join(named.join(billed, on="machine", how="left"), on=NAMED, how="left", nulls_equal=True)
         .rename({"resource_id": "named_id", "resource_name": "named"})
         .rename({"billed_id": "resource_id"})
     )
@@ -188,11 +245,11 @@ def _records(jobs: pl.DataFrame, machines: pl.DataFrame) -> pl.DataFrame:
 
 def _by_holder(counted: pl.DataFrame, by_job: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give measured time to the holder whose pod the metric names; the rest is the machine's."""
-    pods = by_job.filter(pl.col("pod").is_not_null()).unique([*_ON, "pod"], keep="first", maintain_order=True)
-    named = counted.join(pods.select(*_ON, "pod", "holder"), on=[*_ON, "pod"], how="left")
+    pods = by_job.filter(pl.col("pod").is_not_null()).unique(["slot", "pod"], keep="first", maintain_order=True)
+    named = counted.join(pods.select("slot", "pod", "holder"), on=["slot", "pod"], how="left")
     sums = [pl.col(name).sum() for name in _TIMES]
-    pool = named.filter(pl.col("holder").is_null()).group_by(_ON).agg(sums)
-    own = named.filter(pl.col("holder").is_not_null()).group_by(*_ON, "holder").agg(sums)
+    pool = named.filter(pl.col("holder").is_null()).group_by("slot").agg(sums)
+    own = named.filter(pl.col("holder").is_not_null()).group_by("slot", "holder").agg(sums)
     return pool, own
 
 
@@ -202,9 +259,7 @@ def allocate(hours: pl.DataFrame, owned: pl.DataFrame, steps: pl.DataFrame, hold
     Returns:
         `computed.gpu_allocations`.
     """
-    counts = hours.group_by(ROW).agg(pl.col("gpu_hours").sum() if "gpu_hours" in hours.columns else pl.lit(None))
-    has_count = hours.filter(pl.col("gpu_hours").is_not_null()).select(ROW).unique()
-    counts = counts.join(has_count, on=ROW, nulls_equal=True, how="semi")
+    counts = hours.filter(pl.col("gpu_hours").is_not_null()).group_by(ROW).agg(pl.col("gpu_hours").sum())
     owned = _with_hours(owned.with_row_index("owned_id").cast({"owned_id": pl.Int64}), counts)
     weighed = weights(hours, steps)
     parts = divide(owned, weighed, holders)
@@ -238,7 +293,7 @@ def _with_hours(owned: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
     """Give each row's accelerator-hours to its first daily row, and there to its parts by their money."""
     from models.token_allocation import shares
 
-    keyed = owned.join(counts, on=ROW, how="left", nulls_equal=True)
+    keyed = owned.join(counts, on=ROW, how="left")
     first = pl.col("daily_id") == pl.col("daily_id").min().over(ROW)
     keyed = keyed.with_columns(pl.when(first).then("gpu_hours").alias("gpu_hours"))
     weight = keyed["effective_cost"].to_physical().abs().cast(pl.Int128)

@@ -1,18 +1,72 @@
-"""Read the totals that invoices asked for, as a team writes them down."""
+"""Read the totals that invoices asked for: as a team writes them down, and as AWS's invoicing API tells them."""
 
 from __future__ import annotations
 
 import csv
+import os
+import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from connectors.aws_invoices import AwsInvoices, list_invoices, months_before
 from models.errors import BadInput
 from models.money import quantize_decimal
 
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+REFRESH_SECONDS: Final = 3600
+"""What was asked less than this ago is not asked again."""
 _COLUMNS: Final = ("provider", "invoice_id", "billing_period", "currency", "total")
+
+
+def invoices_of(settings: Settings) -> list[dict[str, object]]:
+    """Give every invoice there is word of: the team's CSV first, then what was pulled. Asks nobody.
+
+    Raises:
+        BadInput: as `read_invoices`.
+    """
+    pulled = [_pulled(settings, account) for account in settings.aws_invoices]
+    paths = [settings.invoices, *(path for path in pulled if path.exists())]
+    return [invoice for path in paths for invoice in read_invoices(path)]
+
+
+def pull_invoices(settings: Settings) -> None:
+    """Ask AWS for the newest invoices and keep them beside the older ones, in a CSV like the team's own.
+
+    Raises:
+        BadInput: AWS cannot be asked, or answers something that is no invoice; what was pulled before stays.
+    """
+    for account in settings.aws_invoices:
+        kept = _pulled(settings, account)
+        if kept.exists() and time.time() - kept.stat().st_mtime < REFRESH_SECONDS:
+            continue
+        months = months_before(datetime.now(UTC).date(), account.months)
+        asked = {f"{month:%Y-%m}" for month in months}
+        fresh = list_invoices(account, months)
+        rows = [row for row in _rows(kept) if row["billing_period"] not in asked] + fresh
+        rows.sort(key=lambda row: [row[name] for name in ("billing_period", "invoice_id")])
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}.part")
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        partial.replace(kept)
+
+
+def _pulled(settings: Settings, account: AwsInvoices) -> Path:
+    return settings.home / "invoices" / f"aws-{account.account_id}.csv"
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
 
 
 def read_invoices(path: Path | None) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from models.claims import load_claims
 from models.facts import Fact, Schema
 from pipelines.warehouse.database import replace_table
-from pipelines.warehouse.invoices import read_invoices
+from pipelines.warehouse.invoices import invoices_of
 from pipelines.warehouse.tables import TABLES
 from pipelines.warehouse.what_if import refresh_what_if
 
@@ -51,7 +52,8 @@ def refresh_reference(
         ({**claim.model_dump(), "claim_id": claim.id} for claim in load_claims()),
     )
     refresh_what_if(connection, ledger, settings)
-    _replace(connection, "reference.invoices", read_invoices(settings.invoices))
+    _replace(connection, "reference.versions", _versions(settings, rulebook))
+    _replace(connection, "reference.invoices", invoices_of(settings))
     _replace(
         connection,
         "reference.rules",
@@ -77,6 +79,12 @@ def refresh_reference(
             pl.col("keys_changed").cast(pl.Int64),
         ),
     )
+
+
+def _versions(settings: Settings, rulebook: Rulebook) -> Iterable[Mapping[str, object]]:
+    parts = {"apportion": version("apportion"), "duckdb": version("duckdb")}
+    parts |= {"rules": rulebook.digest, "reporting currency": settings.currency}
+    return ({"part": part, "version": said} for part, said in parts.items())
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object]]) -> None:

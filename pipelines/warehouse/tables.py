@@ -191,6 +191,13 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "checked_on": ("date", "When that was last read."),
         },
     ),
+    "reference.versions": (
+        "What made this report. One row per part.",
+        {
+            "part": ("varchar", "apportion, duckdb, rules or reporting currency."),
+            "version": ("varchar", "Its version; of the rules the digest, of the currency its ISO 4217 code."),
+        },
+    ),
     "reference.attribution_log": (
         "Who tagged which month, when and why. One row per change of attributions.",
         {

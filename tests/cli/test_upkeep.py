@@ -49,7 +49,7 @@ def test_a_configuration_that_is_there_is_not_overwritten(tmp_path: Path) -> Non
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    write_sample(tmp_path, lines=1200, gcp=False)
+    write_sample(tmp_path, lines=1200, gcp=False, tokens=False)
     config = tmp_path / "apportion.yaml"
     config.write_text("home: home\nsources: [{ name: aws, type: aws_cur, location: bills }]\n")
     return config

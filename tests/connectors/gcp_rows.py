@@ -174,16 +174,16 @@ def fake_table(name: str) -> FakeBigQuery:
         "tableReference": dict(zip(("projectId", "datasetId", "tableId"), name.split("."), strict=True)),
         "type": "TABLE",
         "location": "EU",
-        "schema": {"fields": [_described(field) for field in SCHEMA]},
+        "schema": {"fields": [described(field) for field in SCHEMA]},
     }
     rows = table([{"cost": float(number)} for number in range(25)])
     return FakeBigQuery(resource, rows, [("2026-01-30", "202601", str(NEWEST), 25)])
 
 
-def _described(field: pa.Field) -> dict[str, Any]:
+def described(field: pa.Field) -> dict[str, Any]:
     dtype, mode = field.type, "NULLABLE"
     if pa.types.is_list(dtype):
         dtype, mode = dtype.value_type, "REPEATED"
     if pa.types.is_struct(dtype):
-        return {"name": field.name, "type": "RECORD", "mode": mode, "fields": [_described(one) for one in dtype]}
+        return {"name": field.name, "type": "RECORD", "mode": mode, "fields": [described(one) for one in dtype]}
     return {"name": field.name, "type": "STRING", "mode": mode}

@@ -219,7 +219,7 @@ def test_a_reader_that_says_more_reads_unchanged_bytes_again(tmp_path: Path, sou
     data_export(tmp_path, [line()])
 
     class Later(AwsCur):
-        READER = 2
+        READER = AwsCur.READER + 1
 
     def by(reader: type[AwsCur]) -> AwsCur:
         return reader("aws", AwsCur.Options(location=str(tmp_path)), tmp_path / "landing", lambda _: None)

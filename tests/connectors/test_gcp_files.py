@@ -137,6 +137,20 @@ def test_a_month_reads_its_rows_of_every_file(tmp_path: Path, source: Callable[.
     assert february["usage_period"].to_list() == [date(2026, 1, 1)] * 2
 
 
+def test_a_reader_that_says_more_reads_unchanged_months_again(tmp_path: Path) -> None:
+    class Later(GcpBilling):
+        READER = GcpBilling.READER + 1
+
+    path = write(tmp_path / "bill.parquet", [row()])
+
+    def by(reader: type[GcpBilling]) -> GcpBilling:
+        return reader("gcp", GcpBilling.Options(location=str(path)), tmp_path / "landing", lambda _: None)
+
+    (old,), (new,) = by(GcpBilling).versions(), by(Later).versions()
+    assert old.fingerprint != new.fingerprint
+    assert by(Later).totals(by(Later).fetch(new)).lines == 1
+
+
 def test_only_months_whose_files_changed_are_new_versions(tmp_path: Path, source: Callable[..., GcpBilling]) -> None:
     write(tmp_path / "bills/a.parquet", [row()])
     write(tmp_path / "bills/b.parquet", [row(invoice={"month": "202602"})])

@@ -73,10 +73,10 @@ def provider() -> FakeProvider:
 
 @pytest.fixture
 def openai(httpserver: HTTPServer, provider: FakeProvider, tmp_path: Path) -> Callable[..., OpenAi]:
-    def make(**options: Any) -> OpenAi:
+    def make(kind: type[OpenAi] = OpenAi, **options: Any) -> OpenAi:
         address = serving(httpserver, provider)
         chosen = {"api_key": KEY, "base_url": address, "since": MONTH, "until": date(2024, 2, 29), **options}
-        return OpenAi("openai", OpenAi.Options(**chosen), tmp_path / "landing", lambda _: None)
+        return kind("openai", OpenAi.Options(**chosen), tmp_path / "landing", lambda _: None)
 
     return make
 
@@ -84,6 +84,15 @@ def openai(httpserver: HTTPServer, provider: FakeProvider, tmp_path: Path) -> Ca
 @pytest.fixture
 def offline(tmp_path: Path) -> OpenAi:
     return OpenAi("openai", OpenAi.Options(api_key=KEY), tmp_path / "landing", lambda _: None)
+
+
+def test_a_reader_that_says_more_reads_unchanged_months_again(openai: Callable[..., OpenAi]) -> None:
+    class Later(OpenAi):
+        READER = OpenAi.READER + 1
+
+    (old,), (new,) = openai().versions(), openai(Later).versions()
+    assert old.fingerprint != new.fingerprint
+    assert read(openai(Later), new)[1].lines == read(openai(), old)[1].lines
 
 
 def test_a_leap_month_is_read_whole_from_every_endpoint(openai: Callable[..., OpenAi], provider: FakeProvider) -> None:

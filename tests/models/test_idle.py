@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.facts import GPU_UTILIZATION, schema
-from models.idle import HOUR, MACHINE, NOBODY, STEPS, device_time, waterfall
+from models.idle import HOUR, NOBODY, STEPS, device_time, waterfall
 from models.idle_settings import Idle
 
 NINE = datetime(2026, 7, 1, 9)  # noqa: DTZ001 - the warehouse's hours are naive UTC
-ON = {"charge_source": "aws", "resource_id": "i-1", "hour": NINE}
-KEYS = {"charge_source": pl.String, "resource_id": pl.String, "hour": pl.Datetime("us")}
+ON = {"slot": 1}
+KEYS = {"slot": pl.Int64}
 TIMES = {"measured": pl.Int64, "idle": pl.Int64, "busy": pl.Int64, "idle_busy": pl.Int64}
 Row = dict[str, Any]
 
@@ -150,7 +150,7 @@ def _evidence(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame
     time = st.integers(0, 9 * HOUR)
     capacity, pool, own, held = [], [], [], []
     for machine in range(draw(st.integers(1, 3))):
-        on = {**ON, "resource_id": f"i-{machine}"}
+        on = {"slot": machine}
         capacity.append({**on, "billed": draw(st.integers(1, 8 * HOUR)), "in_grace": draw(st.booleans())})
         holders = draw(st.lists(st.integers(0, 4), unique=True, max_size=4))
         held += [{**on, "holder": holder, "held": draw(time)} for holder in holders]
@@ -179,14 +179,14 @@ def test_steps_sum_to_what_was_billed_and_none_is_negative(
     capacity, pool, own, held = evidence
     found = waterfall(*evidence)
     assert all(found[step].min() is None or found[step].min() >= 0 for step in STEPS)  # type: ignore[operator]
-    sums = found.group_by(*MACHINE, "hour").agg(total=pl.sum_horizontal(STEPS).sum())
-    known = pl.concat([frame.select("resource_id") for frame in (pool, own, held)]).unique()
-    expected = capacity.join(known, on="resource_id", how="semi").select("resource_id", "billed")
-    assert sorted(sums.select("resource_id", "total").rows()) == sorted(expected.rows())
-    records = held.group_by("resource_id").agg(pl.col("held").sum())
-    asked = capacity.join(records, on="resource_id").select(
-        "resource_id", free=pl.max_horizontal(pl.col("billed") - pl.col("held"), 0)
+    sums = found.group_by("slot").agg(total=pl.sum_horizontal(STEPS).sum())
+    known = pl.concat([frame.select("slot") for frame in (pool, own, held)]).unique()
+    expected = capacity.join(known, on="slot", how="semi").select("slot", "billed")
+    assert sorted(sums.select("slot", "total").rows()) == sorted(expected.rows())
+    records = held.group_by("slot").agg(pl.col("held").sum())
+    asked = capacity.join(records, on="slot").select(
+        "slot", free=pl.max_horizontal(pl.col("billed") - pl.col("held"), 0)
     )
-    nobody = found.group_by("resource_id").agg(pl.col("unallocated").sum())
-    both = asked.join(nobody, on="resource_id", how="left")
+    nobody = found.group_by("slot").agg(pl.col("unallocated").sum())
+    both = asked.join(nobody, on="slot", how="left")
     assert both["free"].to_list() == both["unallocated"].fill_null(0).to_list()

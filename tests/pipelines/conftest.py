@@ -83,7 +83,8 @@ class Company:
 
     def bill(self, *, deliveries: int = 2, months: Sequence[date] = MONTHS) -> Company:
         """Have the bills delivered; a second delivery restates August."""
-        write_sample(self.folder, lines=LINES * len(months) // 2, months=months, deliveries=deliveries, gcp=False)
+        lines = LINES * len(months) // 2
+        write_sample(self.folder, lines=lines, months=months, deliveries=deliveries, gcp=False, tokens=False)
         return self
 
     def copy(self, folder: Path) -> Company:

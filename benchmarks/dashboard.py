@@ -1,0 +1,114 @@
+"""Measure how long people wait for the dashboard, in a browser: the first paint, a filter, and each step down to lines.
+
+    .venv/bin/apportion demo
+    .venv/bin/python benchmarks/dashboard.py demo/apportion.yaml   # writes benchmarks/DASHBOARD.md
+
+A visit is a new browser with an empty cache. A step is over when its figures stand on the page, not when the server
+has answered.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.chromium import executable
+from tests.browser.dashboard import served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESULTS: Final = Path(__file__).with_name("DASHBOARD.md")
+VISITS: Final = 5
+BARS: Final = {"first paint: figures": 2.0, "filter by workload": 0.5, "filter by team": 0.5}
+
+
+def main() -> int:
+    """Run from the command line; exit 1 where a bar is missed."""
+    config = Path(sys.argv[1])
+    before = os.getloadavg()[0]
+    steps: dict[str, list[float]] = {}
+    with served(config) as address, sync_playwright() as playwright:
+        for _ in range(VISITS):
+            browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox", "--disable-gpu"])
+            for step, seconds in visit(browser.new_page(viewport={"width": 1300, "height": 1400}), address).items():
+                steps.setdefault(step, []).append(seconds)
+            browser.close()
+    report = written(steps, (before, os.getloadavg()[0]))
+    print(report)
+    RESULTS.write_text(report, encoding="utf-8")
+    return int(any(statistics.median(steps[step]) > bar for step, bar in BARS.items()))
+
+
+def visit(page: Page, address: str) -> dict[str, float]:
+    """Make one visit and give the seconds of each step."""
+    seconds: dict[str, float] = {}
+
+    def timed(step: str, act: Callable[[], object], until: Callable[[], object]) -> None:
+        start = time.perf_counter()
+        act()
+        until()
+        seconds[step] = time.perf_counter() - start
+
+    figure = page.get_by_test_id("stMetricValue").first
+    charts = page.locator("[data-testid=stVegaLiteChart] svg")
+    timed("first paint: figures", lambda: page.goto(address, wait_until="commit"), figure.wait_for)
+    timed("and both charts", lambda: None, charts.nth(1).wait_for)
+    for name, chosen in (("Workload", "inference"), ("Team", "assistant")):
+        shown = figure.inner_text()
+        page.get_by_role("combobox", name=re.compile(f"^(Selected .*)?{name}")).click()
+        option = page.get_by_role("option", name=chosen, exact=True)
+        timed(
+            f"filter by {name.lower()}",
+            option.click,
+            lambda shown=shown: page.wait_for_function(
+                "shown => document.querySelector('[data-testid=stMetricValue]').innerText !== shown",
+                arg=shown,
+                polling=10,
+            ),
+        )
+        page.keyboard.press("Escape")
+    bars = charts.first.locator("path[aria-roledescription='bar']")
+    gone = page.get_by_text("every month", exact=True)
+    timed("click a bar", bars.first.click, lambda: gone.wait_for(state="detached"))
+    days = charts.nth(1).locator("path[aria-roledescription='bar']")
+    timed("click a day", days.nth(3).click, page.get_by_role("heading", name="is made of").wait_for)
+    return seconds
+
+
+def written(steps: dict[str, list[float]], load: tuple[float, float]) -> str:
+    """Give the page of results."""
+    rows = [
+        f"| {step} | {statistics.median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {bar} |"
+        for step, times in steps.items()
+        for bar in [f"≤ {BARS[step]}" if step in BARS else ""]
+    ]
+    return "\n".join(
+        [
+            "# The dashboard in a browser",
+            "",
+            f"Written by `benchmarks/dashboard.py` on {datetime.now(UTC):%Y-%m-%d}: the sample company,",
+            f"{VISITS} visits, {platform.machine()}, {os.cpu_count()} cores that server and browser share, load average",
+            f"{load[0]:.1f} before and {load[1]:.1f} after. Read it with that load: 2 is all that two cores do.",
+            "",
+            "| step | median, s | least | most | bar |",
+            "|---|---:|---:|---:|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Measure loading utilization samples and joining them to the machine-hours of a bill.
+
+    .venv/bin/python benchmarks/gpu.py                     # 10M samples: 1,680 machines of eight accelerators, a month
+    .venv/bin/python benchmarks/gpu.py --machines 168      # a tenth of it
+
+Load is everything from a Parquet file to the ledger (fetch, checks, reading, writing, commit), join is
+`pipelines.warehouse.gpu.refresh_gpu`: from the ledger and a warehouse whose bill has those machines by the hour to the
+tables of accelerators, every machine-hour's money divided. Imports are outside both clocks. One sample stands for an
+hour: the most device-hours that so many samples can make. Exit 1 where a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from datetime import date, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from connectors.generic_gpu import GenericGpu
+from models.money import MONEY
+from pipelines.ledger.load import load
+from pipelines.ledger.tables import Ledger
+from pipelines.settings import Settings
+from pipelines.warehouse.database import Build, replace_month, warehouse
+from pipelines.warehouse.gpu import refresh_gpu
+
+BARS: Final = {"seconds": 20.0, "peak, GB": 3.0}
+MACHINES: Final = 1680
+DEVICES: Final = 8
+MONTH: Final = date(2026, 7, 1)
+HOURS: Final = 744
+PRICES: Final = (55.04, 21.957642, 98.32, 13.3504)
+
+
+def main() -> int:
+    """Run from the command line; exit 1 where a bar is missed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--machines", type=int, default=MACHINES, help="machines of eight accelerators")
+    machines = parser.parse_args().machines
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure(Path(folder), machines)
+
+
+def _measure(folder: Path, machines: int) -> int:
+    samples = _write(folder / "samples.parquet", machines)
+    settings = Settings(home=folder / "home")
+    ledger = Ledger.of(settings)
+    columns = {"hour": "hour", "resource_id": "instance", "device": "gpu", "busy_fraction": "busy"}
+    options = {"location": str(folder / "samples.parquet"), "unit": "percent", "sample_seconds": 3600}
+    source = GenericGpu("metrics", GenericGpu.Options(**options, columns=columns), folder / "landing", lambda _: None)
+    with warehouse(settings) as connection:
+        frames = _bill(machines)
+        replace_month(connection, ("aws", MONTH), frames, Build("bill", "tags", {}))
+        del frames
+        peak_before = _peak()
+        began, busy = time.perf_counter(), time.process_time()
+        for version in source.versions():
+            load(ledger, source, version)
+        peak_loaded = _peak()
+        loaded, loaded_busy = time.perf_counter(), time.process_time()
+        refresh_gpu(connection, ledger, settings)
+        joined, joined_busy = time.perf_counter(), time.process_time()
+        again = time.perf_counter()
+        refresh_gpu(connection, ledger, settings)
+        again = time.perf_counter() - again
+        parts, cost, whole = connection.sql(
+            "select count(*), sum(effective_cost), (select sum(effective_cost) from ledger.charges_daily) "
+            "from computed.gpu_allocations"
+        ).fetchall()[0]
+    peak = _peak()
+    print(f"{samples:,} samples of {machines:,} machines; {parts:,} parts, of ${cost:,.2f} billed ${whole:,.2f}")
+    print(f"load   {loaded - began:6.2f} s, {loaded_busy - busy:6.2f} processor seconds")
+    print(f"join   {joined - loaded:6.2f} s, {joined_busy - loaded_busy:6.2f} processor seconds")
+    print(f"both   {joined - began:6.2f} s, {joined_busy - busy:6.2f} processor seconds, bar {BARS['seconds']:.0f} s")
+    print(f"again  {again:6.2f} s, nothing changed")
+    print(f"peak   {peak:6.2f} GB, bar {BARS['peak, GB']:.0f} GB ({peak_before:.2f} before, {peak_loaded:.2f} loaded)")
+    return int(joined - began > BARS["seconds"] or peak > BARS["peak, GB"] or cost != whole)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _hours(machines: int) -> pl.LazyFrame:
+    start = datetime(MONTH.year, MONTH.month, 1)  # noqa: DTZ001 - bills are naive UTC
+    hours = pl.LazyFrame({"at": range(HOURS)}).select(
+        hour=pl.lit(start) + pl.duration(hours=pl.col("at")), at=pl.col("at")
+    )
+    named = pl.LazyFrame({"machine": range(machines)}).with_columns(
+        instance=pl.format("i-{}", pl.col("machine").cast(pl.String).str.zfill(17))
+    )
+    return named.join(hours, how="cross")
+
+
+def _write(path: Path, machines: int) -> int:
+    devices = pl.LazyFrame({"device": range(DEVICES)})
+    mixed = pl.col("machine") * 7919 + pl.col("at") * 104729 + pl.col("device") * 1299709
+    busy = pl.when(mixed % 10 < 3).then(mixed % 5).otherwise(mixed % 101)  # noqa: PLR2004 - three in ten are idle
+    rows = _hours(machines).join(devices, how="cross")
+    rows.select("hour", "instance", gpu=pl.format("GPU-{}", "device"), busy=busy.cast(pl.Float64)).sink_parquet(path)
+    return machines * HOURS * DEVICES
+
+
+def _bill(machines: int) -> dict[str, pl.DataFrame]:
+    """Make the warehouse's rows of a bill of these machines, at four prices."""
+    prices = pl.Series([str(price) for price in PRICES]).cast(MONEY)
+    price = pl.lit(prices.implode()).first().list.get(pl.col("machine") % len(PRICES))
+    hours = _hours(machines).with_columns(price=price, key_id=pl.format("key{}", pl.col("machine") % len(PRICES)))
+    costs = {name: pl.col("price") for name in ("billed_cost", "effective_cost", "net_cost", "list_cost")}
+    nothing = pl.lit(None, pl.String)
+    hourly = hours.select(
+        "key_id",
+        usage_hour="hour",
+        resource_id="instance",
+        region_id=pl.lit("us-east-1"),
+        commitment_discount_id=nothing,
+        gpu_hours=pl.lit(DEVICES).cast(MONEY),
+        **costs,
+    ).collect()
+    daily = (
+        hourly.group_by(
+            "key_id", "resource_id", "region_id", "commitment_discount_id", usage_date=pl.col("usage_hour").dt.date()
+        )
+        .agg(*(pl.col(name).sum() for name in costs), charge_count=pl.len().cast(pl.Int64))
+        .with_row_index("daily_id", offset=1)
+        .with_columns(
+            pl.col("daily_id").cast(pl.Int64),
+            billing_currency=pl.lit("USD"),
+            invoice_id=nothing,
+            capacity_reservation_id=nothing,
+            consumed_quantity=pl.lit(None, MONEY),
+            native_billed_cost="billed_cost",
+        )
+    )
+    from pipelines.warehouse.tables import TABLES
+
+    said = {"workload": "unattributed", "evidence": "none", "provider_name": "AWS", "accelerator": "H100"}
+    columns = [
+        name for name in TABLES["computed.attributions"][1] if name not in {"source", "billing_period", "key_id"}
+    ]
+    keys = pl.DataFrame({"key_id": [f"key{place}" for place in range(len(PRICES))]}).with_columns(
+        pl.lit(said.get(name)).alias(name) for name in columns
+    )
+    keys = keys.with_columns(usage_period=pl.lit(MONTH), accelerator_count=pl.lit(DEVICES).cast(MONEY))
+    return {"ledger.gpu_hours": hourly, "ledger.charges_daily": daily, "computed.attributions": keys}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
