@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup demo test unit soak lint bench dev lock clean
+.PHONY: help setup demo test unit soak lint bench docs dev lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: setup ## Check style, types, architecture and SQL
 bench: setup ## Measure load and memory as ratios to a floor in the same run; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/load.py
 
+docs: setup ## Build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 dev: setup ## Open the Dagster UI on ./apportion.yaml (or APPORTION_CONFIG)
 	@$(BIN)/apportion dev
 
@@ -51,4 +54,4 @@ lock: setup ## Pin all dependencies anew
 		--no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 
 clean: ## Remove what make and the demo wrote
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv demo build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

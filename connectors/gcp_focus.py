@@ -73,6 +73,7 @@ def told(frame: pl.LazyFrame, bill: FocusColumns) -> tuple[pl.LazyFrame, FocusCo
         "RegionId": bill.text("RegionId", "x_Location"),
         "x_InstanceType": gcp_charges.machine(as_detailed),
         **{name: bill.text(source) for name, source in ALIASES.items()},
+        **_quantity(bill),
     }
     whole = lines.with_columns(**added)
     schema = {name: dtype for name, dtype in whole.collect_schema().items() if name not in detailed}
@@ -105,6 +106,20 @@ def _detailed(bill: FocusColumns) -> Mapping[str, pl.Expr]:
 
 def _pairs(column: str) -> pl.Expr:
     return pl.col(column).list.eval(pl.struct(key=field("Key"), value=field("Value")))
+
+
+def _quantity(bill: FocusColumns) -> Mapping[str, pl.Expr]:
+    """Give quantities in the unit that prices are in, hours of a machine, where Google consumes its seconds."""
+    if not bill.has("PricingQuantity"):
+        return {}
+    priced, unit = bill.cell("PricingQuantity"), bill.text("PricingUnit")
+    if not bill.has("ConsumedQuantity"):
+        return {"ConsumedQuantity": priced, "ConsumedUnit": unit}
+    is_priced = priced.is_not_null()
+    return {
+        "ConsumedQuantity": pl.coalesce(priced, bill.cell("ConsumedQuantity")),
+        "ConsumedUnit": pl.when(is_priced).then(unit).otherwise(bill.text("ConsumedUnit")),
+    }
 
 
 def _commitment(bill: GcpColumns) -> Mapping[str, pl.Expr]:

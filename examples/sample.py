@@ -14,6 +14,7 @@ import polars as pl
 
 from examples import bedrock, capacity, commitments, compute, corporate, cur2, pods, sagemaker, shared, tail
 from examples import gcp as google
+from examples import gpu as accelerators
 from examples import tokens as token_logs
 from examples.bill import Month, Tagging, lines
 from examples.company import MONTHS, OPEN_FROM, RESTATED_MONTH, hours_in
@@ -32,11 +33,13 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
     tagging: Tagging = "half",
     deliveries: int = 2,
     gcp: bool = True,
+    gpu: bool = True,
     tokens: bool = True,
 ) -> None:
     """Write bills under `folder/bills` and truth under `folder/truth`; Google's bill under `folder/gcp`.
 
-    With `tokens`, logs of tokens and OpenAI's bill go under `folder/tokens`.
+    With `gpu`, metrics and job records of accelerators go under `folder/gpu`; with `tokens`, logs of tokens and
+    OpenAI's bill under `folder/tokens`.
 
     `lines` counts the current deliveries of the AWS bill together. More of them come from more small resources; fewer
     from coarser intervals, so that a small sample still spends what the company spends. With `deliveries=1` the
@@ -50,6 +53,8 @@ def write_sample(  # noqa: PLR0913 - all but the folder are optional
         for delivery in _deliveries(start, seed, deliveries):
             frames = _month(delivery, tagging, wanted)
             cur2.deliver(folder / "bills", folder / "truth", delivery, cur2.numbered(frames, delivery))
+    if gpu:
+        accelerators.write(folder, seed=seed, months=months)
     if gcp:
         google.write(folder, seed=seed, months=months, tagging=tagging)
     if tokens:

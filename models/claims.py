@@ -39,7 +39,7 @@ class Metric(StrEnum):
     P5_LIST_PRICE = "p5_list_price"
     A100_PAIR_MONTH = "a100_pair_month"
     SERVERLESS_MULTIPLE = "serverless_multiple"
-    SELF_HOSTED_MILLION_TOKENS = "self_hosted_million_tokens"  # noqa: S105 - tokens of a language model, not a secret
+    SELF_HOSTED_MILLION_TOKENS = "self_hosted_million_tokens"
     SELF_HOSTED_TO_API = "self_hosted_to_api"
     SELF_HOSTED_TO_API_WITH_OPERATIONS = "self_hosted_to_api_with_operations"
     GPT_4O_INPUT_PRICE = "gpt_4o_input_price"

@@ -7,17 +7,30 @@ models as (
     select * from marts.llm_model_costs
 ),
 
+ranked as (
+    select
+        usage_period as period,
+        cost_per_request::double as price,
+        requests,
+        effective_cost,
+        sum(requests) over (
+            partition by usage_period order by cost_per_request, llm_model, provider_name, hosting, workload, cost_basis
+        )::double / sum(requests) over (partition by usage_period)::double as share
+    from models
+    where requests > 0 and cost_per_request > 0
+),
+
+-- Of ten requests, the cheapest and the dearest are left out: one trial of a dear model says nothing about requests.
 counted as (
     select
         'request_price' as metric,
-        usage_period as period,
-        min(cost_per_request)::double as measured_low,
-        sum(cost_per_request::double * requests) / sum(requests) as measured,
-        max(cost_per_request)::double as measured_high,
+        period,
+        min(price) filter (where share >= 0.1) as measured_low,
+        min(price) filter (where share >= 0.5) as measured,
+        min(price) filter (where share >= 0.9) as measured_high,
         sum(effective_cost) as measured_cost,
         sum(requests)::bigint as sample_size
-    from models
-    where requests > 0 and cost_per_request > 0
+    from ranked
     group by all
 ),
 
@@ -230,7 +243,7 @@ band as (
         'hourly_request_band' as metric,
         period,
         quantile_cont(abs(requests - average) / average, 0.1) as measured_low,
-        avg(abs(requests - average) / average) as measured,
+        quantile_cont(abs(requests - average) / average, 0.5) as measured,
         quantile_cont(abs(requests - average) / average, 0.9) as measured_high,
         count(*)::bigint as sample_size,
         'Hours; ' || round(avg(average))::bigint || ' requests in the average one' as note,

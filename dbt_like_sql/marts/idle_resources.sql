@@ -62,6 +62,7 @@ used as (
         source,
         resource_id,
         max(usage_date) filter (where used_cost > 0) as last_used,
+        max(usage_date) as last_day,
         min(usage_date) filter (where idle_cost > 0) as first_idle
     from days
     group by all
@@ -99,9 +100,9 @@ select
         else 'stop it, or stop it while nobody uses it'
     end as action, -- What to do.
     case
-        when used.last_used is null or used.last_used < used.first_idle then used.first_idle
-        else used.last_used
-    end as idle_since, -- First idle day, or the last day it was used, where metrics tell; use may be partial.
+        when used.last_used is null then used.first_idle
+        when used.last_used < used.last_day then used.last_used + 1
+    end::date as idle_since, -- Since when nothing used it at all; null where it was still used on its last day.
     resources.last_seen, -- Last day on a bill.
     case reasons.idle_reason
         when 'unallocated' then 'job records or the bill''s division of the node'

@@ -22,6 +22,7 @@ def dashboard(
 
     Example: apportion dashboard --config apportion.yaml --port 8600
     """
+    import importlib
     import importlib.util
 
     from models.errors import ApportionError
@@ -33,11 +34,11 @@ def dashboard(
         raise ApportionError("The dashboard needs Streamlit: pip install 'apportion[dashboard]'")
     # What the page imports takes seconds; done here, the first visitor does not wait for it. The page itself is no
     # module to import: Streamlit runs its file.
-    import pandas as pd  # noqa: F401 - Streamlit's grids
     import streamlit.web.cli
 
     from pipelines.reports import live_charts
 
+    importlib.import_module("pandas")  # Streamlit's, for its grids
     page = Path(live_charts.__file__).with_name("dashboard.py")
     say(f"dashboard: http://{host}:{port}  (Ctrl-C ends it)")
     options = {

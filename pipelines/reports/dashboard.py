@@ -17,14 +17,14 @@ import streamlit as st
 
 from models.errors import ApportionError
 from pipelines.ledger.tables import Ledger
-from pipelines.reports import live_charts, slices
+from pipelines.reports import live_charts, palette, slices
 from pipelines.reports.slices import DIMENSIONS, NOBODY, Slice
 from pipelines.reports.wording import clipped, full, percent, short, words
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import QueryError, lines_of_key, publication
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _LOOK_SECONDS: Final = 5  # how soon a new report is noticed
 _MOST_BARS: Final = 15
@@ -162,10 +162,16 @@ def _menu(label: str, options: Sequence[str], key: str) -> str | None:
     return st.selectbox(label, options, index=None, key=key, placeholder="none: click the chart, or choose here")
 
 
-def _clicked(chart: str) -> str | None:
-    """Give the bar that was clicked in a chart; none where a click let it go."""
+def _click(chart: str, menu: str, label: Callable[[str], str]) -> None:
+    """Write the bar that was clicked in a chart into its menu, or nothing where a click let it go.
+
+    A chart also reports when it is drawn anew; only what differs from its last report is a click.
+    """
     points = st.session_state[chart]["selection"].get(live_charts.CLICKED) or []
-    return points[0]["bar"] if points else None
+    clicked = points[0]["bar"] if points else None
+    if clicked != st.session_state.get(f"{chart}_clicked"):
+        st.session_state[f"{chart}_clicked"] = clicked
+        st.session_state[menu] = None if clicked is None else label(clicked)
 
 
 def _bars(days: pl.DataFrame, by: str, labels: Mapping[str, str], currency: str) -> tuple[str, str] | None:
@@ -176,21 +182,17 @@ def _bars(days: pl.DataFrame, by: str, labels: Mapping[str, str], currency: str)
     order = ordered["bar"].to_list()[-_MOST_BARS:] if by == "month" else ordered["bar"].to_list()[:_MOST_BARS]
     st.header(f"By {by}", anchor=False)
 
-    def choose() -> None:
-        clicked = _clicked("bars")
-        st.session_state["bar"] = None if clicked is None else names[order[int(clicked[:3])]]
-
     st.altair_chart(
         live_charts.bars(days, order, names, currency),
         theme=None,
         key="bars",
-        on_select=choose,
+        on_select=lambda: _click("bars", "bar", lambda clicked: names[order[int(clicked[:3])]]),
         alt=f"Effective cost by {by}, each bar split by workload. The same figures are in the table below.",
     )
     if ordered.height > len(order):
         st.markdown(f"{len(order)} of {ordered.height}; the table has all.")
     label = _menu(f"Look into one {by}", [names[bar] for bar in ordered["bar"]], "bar")
-    workloads = [workload for workload in live_charts.palette.WORKLOADS if workload in set(days["workload"])]
+    workloads = [workload for workload in palette.WORKLOADS if workload in set(days["workload"])]
     split = days.pivot("workload", index="bar", values="effective_cost", aggregate_function="sum")
     table = ordered.join(split, on="bar", how="left").select(
         pl.col("bar").replace_strict(names, return_dtype=pl.String).alias(by),
@@ -207,14 +209,11 @@ def _daily(days: pl.DataFrame, whose: str, currency: str) -> date | None:
     st.header("Day by day", anchor=False)
     st.text(whose)
 
-    def choose() -> None:
-        st.session_state["day"] = _clicked("days")
-
     st.altair_chart(
         live_charts.by_day(days, currency),
         theme=None,
         key="days",
-        on_select=choose,
+        on_select=lambda: _click("days", "day", str),
         alt="Effective cost by day of use, each day split by workload. The same figures are in the table below.",
     )
     table = days.group_by("usage_date", "workload", maintain_order=True).agg(

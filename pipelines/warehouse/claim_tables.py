@@ -43,7 +43,7 @@ CLAIM_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
         },
     ),
     "computed.hourly_requests": (
-        "Requests by hour, of records that say when. One row per hour, quiet ones between the first and last among them.",
+        "Requests by hour, of records that say when. One row per hour from the first to the last, quiet ones too.",
         {
             "usage_hour": ("timestamp", "Start of the hour, UTC."),
             "requests": ("bigint", "Requests to language models."),

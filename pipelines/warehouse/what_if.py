@@ -76,7 +76,7 @@ def _hourly_requests(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> p
     """Count requests by hour, of sources whose records stand for themselves and name a time within the hour."""
     empty = pl.DataFrame(schema={"usage_hour": pl.Datetime("us"), "requests": pl.Int64})
     counts = connection.sql(
-        "select source from ledger.token_usage_daily group by source having count(*) filter (counts_as = 'repeated') = 0"
+        "select source from ledger.token_usage_daily group by source having not bool_or(counts_as = 'repeated')"
     ).fetchall()
     table = ledger.fact(Fact.TOKEN_USAGE)
     if not counts or not table.exists():

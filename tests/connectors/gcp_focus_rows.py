@@ -85,6 +85,7 @@ USAGE: Final[Mapping[str, Any]] = {
     "ConsumedUnit": "seconds",
     "PricingQuantity": "2",
     "PricingUnit": "hour",
+    "AvailabilityZone": "us-central1-a",
     "BillingAccountId": "0123AB-456789-CDEF01",
     "BillingCurrency": "USD",
     # Midnight in California.

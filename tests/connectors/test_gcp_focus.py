@@ -20,7 +20,7 @@ from connectors.focus import Focus
 from connectors.gcp_billing import GcpBilling
 from models.errors import BadInput, Refused
 from models.facts import Fact
-from tests.connectors import bigquery_emulator
+from tests.connectors import bigquery_emulator, gcp_rows
 from tests.connectors.fake_bigquery import FakeBigQuery, serving
 from tests.connectors.gcp_focus_rows import AMOUNTS, SCHEMA, credit, fake_table, pairs, row, table
 from tests.connectors.gcp_rows import Row, described
@@ -103,7 +103,7 @@ def test_what_google_says_in_its_own_columns_reaches_the_charges(serve: Serve) -
         "instance_type": "a3-highgpu-8g",
     }
     assert (found["resource_name"], found["sub_account_id"]) == ("gke-prod-a3", "acme-train")
-    assert (found["consumed_quantity"], found["pricing_unit"]) == (Decimal(7200), "seconds")
+    assert (found["consumed_quantity"], found["pricing_unit"]) == (Decimal(2), "hour")
     assert found["contracted_cost"] == Decimal("2.75")
 
 
@@ -139,9 +139,36 @@ def test_commitments_are_told_as_in_the_detailed_export(serve: Serve) -> None:
     )
     assert found.rows() == [
         ("sub-1", "Unused", None, None, None),
-        ("sub-1", "Used", None, None, Decimal(7200)),
-        (None, None, "r1", "Unused", Decimal(7200)),
+        ("sub-1", "Used", None, None, Decimal(2)),
+        (None, None, "r1", "Unused", Decimal(2)),
     ]
+
+
+def test_the_detailed_and_the_focus_export_of_one_row_say_the_same(serve: Serve, tmp_path: Path) -> None:
+    spec = {H100: "a3-highgpu-8g"}
+    focus = row(
+        BilledCost="2.0",
+        EffectiveCost="2.0",
+        x_Labels=pairs(team="search"),
+        x_SystemLabels=pairs(**spec),
+        x_Credits=[credit("-0.5", "SUSTAINED_USAGE_DISCOUNT")],
+    )
+    detailed = gcp_rows.row(
+        labels=gcp_rows.pairs(team="search"),
+        system_labels=gcp_rows.pairs(**spec),
+        credits=[gcp_rows.credit(-0.5, "SUSTAINED_USAGE_DISCOUNT")],
+        resource={"name": focus["ResourceName"], "global_name": focus["ResourceId"]},
+    )
+    path = gcp_rows.write(tmp_path / "detailed.parquet", [detailed])
+    _, open_table = serve([focus])
+    options = GcpBilling.Options(location=str(path))
+    (of_focus,) = charges(open_table()).to_dicts()
+    (of_detailed,) = charges(GcpBilling("files", options, tmp_path / "other", lambda _: None)).to_dicts()
+    # FOCUS says more of prices and publishers, and the two rows came from elsewhere.
+    both = (of_focus.keys() & of_detailed.keys()) - {"source_file"}
+    assert {name: of_focus[name] for name in both} == {name: of_detailed[name] for name in both}
+    said = {name for name, value in of_detailed.items() if value is not None}
+    assert said - of_focus.keys() == {"invoice_issuer_name"}
 
 
 def test_a_rate_is_kept_for_a_bill_in_another_currency(serve: Serve) -> None:

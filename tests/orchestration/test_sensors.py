@@ -98,14 +98,9 @@ def test_changed_rules_start_a_run_without_the_sources(after: Path, instance: dg
     configure(after, dimensions={"team": [{"tag": "cost-center"}]})
     (request,) = requested(look(after, "new_bills", instance))
     assert "dagster/asset_partition_range_start" not in request.tags
-    assert {key.path[0] for key in request.asset_selection or ()} == {
-        "ledger",
-        "computed",
-        "staging",
-        "intermediate",
-        "marts",
-        "reports",
-    }
+    chosen = {key.path[0] for key in request.asset_selection or ()}
+    assert chosen >= {"ledger", "computed", "intermediate", "marts", "reports"}
+    assert "sources" not in chosen
 
 
 def test_a_source_that_cannot_be_listed_is_named(after: Path, instance: dg.DagsterInstance) -> None:
@@ -178,10 +173,9 @@ def test_what_was_not_delivered_is_not_counted_as_told(
     after: Path, instance: dg.DagsterInstance, httpserver: HTTPServer
 ) -> None:
     configure(after, notify=hook(httpserver, status=500))
-    with pytest.raises(Exception, match="odd_spending") as caught:
+    with pytest.raises(ApportionError, match=r"entry 1 of `notify` \(json://…\) did not take the message") as caught:
         look(after, "odd_spending", instance)
-    assert "did not take the message" in str(caught.value.__cause__)
-    assert CANARY not in str(caught.value.__cause__)
+    assert CANARY not in str(caught.value)
 
 
 def test_a_failed_run_is_told_with_a_link_and_no_secret(

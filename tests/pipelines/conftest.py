@@ -84,7 +84,7 @@ class Company:
     def bill(self, *, deliveries: int = 2, months: Sequence[date] = MONTHS) -> Company:
         """Have the bills delivered; a second delivery restates August."""
         lines = LINES * len(months) // 2
-        write_sample(self.folder, lines=lines, months=months, deliveries=deliveries, gcp=False, tokens=False)
+        write_sample(self.folder, lines=lines, months=months, deliveries=deliveries, gcp=False, tokens=False, gpu=False)
         return self
 
     def copy(self, folder: Path) -> Company:

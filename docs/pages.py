@@ -1,6 +1,6 @@
 """Build the pages of the site that are written elsewhere: one for each section of `connectors/README.md`.
 
-MkDocs calls `on_files`; a connector is described once, beside its code.
+MkDocs calls the `on_…` functions; a connector is described once, beside its code.
 """
 
 from __future__ import annotations
@@ -27,8 +27,25 @@ def pages() -> dict[str, str]:
     }
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name the pages in the menu."""
+    for part in config.nav or []:
+        if "Connectors" in part:
+            part["Connectors"] = list(pages())
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages to those in `docs/`."""
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Leave of a link to a file outside `docs/` its text: the site holds the documentation, not the repository."""
+    return re.sub(
+        r"\[([^\]]+)\]\((?:\.\./)+(?!docs/)(?:deploy|connectors|pipelines|benchmarks|README|CONTRIBUTING)[^)]*\)",
+        r"\1",
+        markdown,
+    )
