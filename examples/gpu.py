@@ -61,7 +61,7 @@ _JOBS: Final = (
 
 
 def write(folder: Path, *, seed: int, months: Sequence[date]) -> None:
-    """Write metrics and job records under `folder/gpu`, and `gpu_hours.parquet` beside the truth of the bills."""
+    """Write metrics and job records under `folder/gpu`, and their truth as `folder/truth/gpu/hours.parquet`."""
     metrics, second, truth = [], [], []
     begin = datetime(months[0].year, months[0].month, 1)  # noqa: DTZ001 - bills are naive UTC
     for fleet in FLEETS:
@@ -80,9 +80,9 @@ def write(folder: Path, *, seed: int, months: Sequence[date]) -> None:
     pl.DataFrame(list(_records(seed, months)), orient="row", schema=list(_RECORD)).write_csv(
         folder / "gpu" / "jobs.csv"
     )
-    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    (folder / "truth" / "gpu").mkdir(parents=True, exist_ok=True)
     names = ["resource_id", "usage_period", "fleet", *_STEPS]
-    pl.DataFrame(truth, schema=names, orient="row").write_parquet(folder / "truth" / "gpu_hours.parquet")
+    pl.DataFrame(truth, schema=names, orient="row").write_parquet(folder / "truth" / "gpu" / "hours.parquet")
 
 
 class _Machine(NamedTuple):

@@ -132,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=7, help="another seed, another company of the same kind")
     parser.add_argument("--tagging", choices=("half", "none"), default="half", help="whether anybody tagged workloads")
     parser.add_argument("--no-gcp", action="store_true", help="leave out the company's Google Cloud bill, under gcp/")
+    parser.add_argument("--no-gpu", action="store_true", help="leave out metrics and job records, under gpu/")
     parser.add_argument("--no-tokens", action="store_true", help="leave out logs of tokens and OpenAI's bill, tokens/")
     chosen = parser.parse_args(arguments)
     write_sample(
@@ -140,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines=chosen.lines,
         tagging=chosen.tagging,
         gcp=not chosen.no_gcp,
+        gpu=not chosen.no_gpu,
         tokens=not chosen.no_tokens,
     )
 

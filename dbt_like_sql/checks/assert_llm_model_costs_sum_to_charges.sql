@@ -13,9 +13,9 @@ whole as (
     where
         charges.llm_model is not null
         or (charges.source, charges.billing_period, charges.key_id, coalesce(charges.resource_id, '')) in (
-            select (source, billing_period, key_id, coalesce(resource_id, ''))
-            from intermediate.int_serving_machines
-            where llm_model is not null
+            select (fleets.source, fleets.billing_period, fleets.key_id, coalesce(fleets.resource_id, ''))
+            from intermediate.int_serving_machines as fleets
+            where fleets.llm_model is not null
         )
         and charges.accelerator is not null
         and charges.workload = 'inference'

@@ -1,6 +1,6 @@
 /*
-Every billed row about tokens is either divided by usage, Σ parts = row, or stands whole among what usage cannot explain;
-marts.token_reconciliation holds all of it, per day of use.
+Every billed row about tokens is either divided by usage, Σ parts = row, or stands whole among what usage cannot
+explain; marts.token_reconciliation holds all of it, per day of use.
 */
 with
 
@@ -34,7 +34,7 @@ whole as (
             or parts.effective_cost <> daily.effective_cost
             or parts.net_cost <> daily.net_cost
         ) as is_off,
-        count(*) <> count(distinct (daily.source, daily.billing_period, daily.daily_id)) as is_twice
+        count(*) <> count(distinct row(daily.source, daily.billing_period, daily.daily_id)) as is_twice
     from parts
     inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
     group by all

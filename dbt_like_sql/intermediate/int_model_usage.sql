@@ -9,7 +9,7 @@ with
 met as (
     select
         usage_id,
-        min_by(source, (daily_id, token_bucket)) as source,
+        min_by(source, (daily_id, token_bucket)) as bill_source,
         min_by(billing_period, (daily_id, token_bucket)) as billing_period,
         min(daily_id) as daily_id,
         coalesce(sum(amount) filter (token_bucket = 'uncached_input'), 0)::bigint as uncached_input_tokens,
@@ -46,14 +46,14 @@ billed as (
         'billed' as cost_basis
     from met
     inner join ledger.token_usage_daily as daily on met.usage_id = daily.usage_id
-    inner join ledger.charges_daily as lines
-        on met.source = lines.source
-            and met.billing_period = lines.billing_period
-            and met.daily_id = lines.daily_id
+    inner join ledger.charges_daily as charged
+        on met.bill_source = charged.source
+            and met.billing_period = charged.billing_period
+            and met.daily_id = charged.daily_id
     inner join computed.attributions as charges
-        on lines.source = charges.source
-            and lines.billing_period = charges.billing_period
-            and lines.key_id = charges.key_id
+        on charged.source = charges.source
+            and charged.billing_period = charges.billing_period
+            and charged.key_id = charges.key_id
     left join partly on daily.usage_id = partly.usage_id
 ),
 
@@ -90,22 +90,22 @@ machines as (
 
 served as (
     select
-        usage.usage_id,
-        usage.usage_period,
+        answered.usage_id,
+        answered.usage_period,
         coalesce(machines.provider_name, 'Self-hosted') as provider_name,
-        usage.llm_model,
+        answered.llm_model,
         'self_hosted' as hosting,
         'inference' as workload,
-        coalesce(usage.team, machines.team) as team,
-        usage.fleet,
-        usage.requests,
-        usage.uncached_input_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.output_tokens,
+        coalesce(answered.team, machines.team) as team,
+        answered.fleet,
+        answered.requests,
+        answered.uncached_input_tokens,
+        answered.cache_read_tokens,
+        answered.cache_write_tokens,
+        answered.output_tokens,
         if(machines.llm_model is null, 'undetermined', 'billed') as cost_basis
-    from intermediate.int_serving_usage as usage
-    left join machines on usage.usage_period = machines.usage_period and usage.fleet = machines.fleet
+    from intermediate.int_serving_usage as answered
+    left join machines on answered.usage_period = machines.usage_period and answered.fleet = machines.fleet
 ),
 
 stacked as (
@@ -137,8 +137,8 @@ select
     stacked.output_tokens, -- Output tokens, reasoning included.
     daily.caching_saved, -- Cost without a prompt cache less cost with it, at the rate card's prices.
     daily.batching_would_save, -- Cost now less cost as a batch, likewise; null where that has no price.
-    -- billed; estimated; unpriced (no bill and no price); undetermined (no machines found for a fleet, or several models)
-    stacked.cost_basis -- What its cost rests on.
+    -- undetermined: no machines found for a fleet, or it serves several models
+    stacked.cost_basis -- billed, estimated, unpriced (no bill and no price) or undetermined.
 from stacked
 inner join ledger.token_usage_daily as daily on stacked.usage_id = daily.usage_id
 where daily.unit is null

@@ -38,14 +38,14 @@ named as (
     select
         charges.*,
         1 as preference,
-        lower(unnest([charges.resource_name, regexp_extract(charges.resource_id, '[^/]+$'), tags.endpoint])) as name
+        lower(unnest([charges.resource_name, regexp_extract(charges.resource_id, '[^/]+$'), tags.endpoint])) as spelling
     from charges
     left join tags using (source, billing_period, key_id)
     union all
     select
         charges.*,
         2 as preference,
-        lower(tags.namespace) as name
+        lower(tags.namespace) as spelling
     from charges
     inner join tags using (source, billing_period, key_id)
 ),
@@ -66,7 +66,7 @@ names as (
         usage_period,
         fleet,
         1 as preference,
-        fleet as name
+        fleet as spelling
     from intermediate.int_serving_usage
     where fleet is not null
     union all
@@ -74,7 +74,7 @@ names as (
         usage_period,
         min(fleet) as fleet,
         2 as preference,
-        fleet_namespace as name
+        fleet_namespace as spelling
     from intermediate.int_serving_usage
     where fleet_namespace is not null and fleet is not null
     group by usage_period, fleet_namespace
@@ -92,6 +92,6 @@ select
     min_by(if(fleets.models = 1, fleets.llm_model, null), (named.preference, names.fleet))
         as llm_model -- The only model it serves.
 from named
-inner join names using (usage_period, preference, name)
+inner join names using (usage_period, preference, spelling)
 inner join fleets using (usage_period, fleet)
 group by all

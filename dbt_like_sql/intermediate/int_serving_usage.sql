@@ -8,7 +8,7 @@ with
 usage as (
     select
         *,
-        nullif(regexp_extract(endpoint, '^https?://([^/:.]+)', 1), '') as host,
+        nullif(regexp_extract(endpoint, '^https?://([^/:.]+)', 1), '') as host_label,
         nullif(regexp_extract(endpoint, '^https?://[^/:.]+\.([^/:.]+)\.svc', 1), '') as host_namespace
     from ledger.token_usage_daily
     where counts_as = 'self_hosted'
@@ -18,7 +18,7 @@ select
     usage_id, -- Row of ledger.token_usage_daily.
     date_trunc('month', usage_date)::date as usage_period, -- First day of the month of use.
     usage_date, -- Day of use, UTC.
-    lower(coalesce(host, endpoint, namespace, host_namespace)) as fleet, -- Fleet; null where the record names none.
+    lower(coalesce(host_label, endpoint, namespace, host_namespace)) as fleet, -- Fleet; null where none is named.
     lower(coalesce(namespace, host_namespace)) as fleet_namespace, -- Kubernetes namespace, where the record says it.
     llm_model, -- Language model.
     team, -- Team as the log says.

@@ -1,6 +1,7 @@
 /*
-What serving a model on one's own machines costs beside what providers' APIs would ask for the same tokens at list price.
-A fleet's cost is fixed by the hour, so above break_even_tokens a month, at the same mix of tokens, it is the cheaper.
+What serving a model on one's own machines costs beside what providers' APIs would ask for the same tokens at list
+price. A fleet's cost is fixed by the hour, so above break_even_tokens a month, at the same mix of tokens, it is the
+cheaper.
 Only fleets whose machines a bill names and that serve one model have a cost; APIs that list no such model are left out.
 One row per usage period, fleet, model and API provider that lists the model.
 */

@@ -20,15 +20,15 @@ shares as (
 lines as (
     select
         daily.usage_date,
-        keys.provider_name,
-        coalesce(shares.llm_model, keys.llm_model) as llm_model,
+        known.provider_name,
+        coalesce(shares.llm_model, known.llm_model) as llm_model,
         shares.effective_cost as divided_cost,
         -- A line that names no model is divided over several: its own count stands with the first.
         if(
             row_number() over (
                 partition by shares.source, shares.billing_period, shares.daily_id order by shares.llm_model
             ) = 1,
-            daily.consumed_quantity * keys.tokens_per_unit,
+            daily.consumed_quantity * known.tokens_per_unit,
             null
         ) as billed_tokens
     from shares
@@ -36,45 +36,47 @@ lines as (
         on shares.source = daily.source
             and shares.billing_period = daily.billing_period
             and shares.daily_id = daily.daily_id
-    inner join computed.attributions as keys
-        on daily.source = keys.source and daily.billing_period = keys.billing_period and daily.key_id = keys.key_id
+    inner join computed.attributions as known
+        on daily.source = known.source and daily.billing_period = known.billing_period and daily.key_id = known.key_id
 ),
 
 unexplained as (
     select
-        lines.usage_date,
-        keys.provider_name,
-        keys.llm_model,
-        lines.effective_cost as unexplained_cost,
-        lines.reason,
-        daily.consumed_quantity * keys.tokens_per_unit as billed_tokens
-    from computed.unexplained_charges as lines
+        whole.usage_date,
+        known.provider_name,
+        known.llm_model,
+        whole.effective_cost as unexplained_cost,
+        whole.reason,
+        daily.consumed_quantity * known.tokens_per_unit as billed_tokens
+    from computed.unexplained_charges as whole
     inner join ledger.charges_daily as daily
-        on lines.source = daily.source
-            and lines.billing_period = daily.billing_period
-            and lines.daily_id = daily.daily_id
-    inner join computed.attributions as keys
-        on daily.source = keys.source and daily.billing_period = keys.billing_period and daily.key_id = keys.key_id
+        on whole.source = daily.source
+            and whole.billing_period = daily.billing_period
+            and whole.daily_id = daily.daily_id
+    inner join computed.attributions as known
+        on daily.source = known.source and daily.billing_period = known.billing_period and daily.key_id = known.key_id
 ),
 
 usage as (
     select
         daily.usage_date,
-        coalesce(keys.provider_name, daily.provider_name) as provider_name,
-        coalesce(daily.llm_model, keys.llm_model) as llm_model,
-        usage.priced_cost,
-        if(usage.bill_match = 'divided', usage.priced_cost, null) as divided_priced_cost,
-        if(usage.bill_match = 'unbilled', usage.priced_cost, null) as unbilled_cost,
-        if(usage.unit is null and usage.token_bucket <> 'request', usage.amount, null) as used_tokens,
-        if(usage.priced_cost is null and usage.unit is null, usage.amount, null) as unpriced_tokens
-    from computed.billed_usage as usage
-    inner join ledger.token_usage_daily as daily on usage.usage_id = daily.usage_id
-    left join ledger.charges_daily as lines
-        on usage.source = lines.source
-            and usage.billing_period = lines.billing_period
-            and usage.daily_id = lines.daily_id
-    left join computed.attributions as keys
-        on lines.source = keys.source and lines.billing_period = keys.billing_period and lines.key_id = keys.key_id
+        coalesce(known.provider_name, daily.provider_name) as provider_name,
+        coalesce(daily.llm_model, known.llm_model) as llm_model,
+        used.priced_cost,
+        if(used.bill_match = 'divided', used.priced_cost, null) as divided_priced_cost,
+        if(used.bill_match = 'unbilled', used.priced_cost, null) as unbilled_cost,
+        if(used.unit is null and used.token_bucket <> 'request', used.amount, null) as used_tokens,
+        if(used.priced_cost is null and used.unit is null, used.amount, null) as unpriced_tokens
+    from computed.billed_usage as used
+    inner join ledger.token_usage_daily as daily on used.usage_id = daily.usage_id
+    left join ledger.charges_daily as charged
+        on used.source = charged.source
+            and used.billing_period = charged.billing_period
+            and used.daily_id = charged.daily_id
+    left join computed.attributions as known
+        on charged.source = known.source
+            and charged.billing_period = known.billing_period
+            and charged.key_id = known.key_id
 ),
 
 stacked as (

@@ -34,33 +34,33 @@ money as (
 
 usage as (
     select
-        usage.usage_period,
-        usage.provider_name,
-        usage.llm_model,
-        usage.hosting,
-        usage.team,
-        usage.feature,
-        usage.cost_basis,
-        usage.requests,
-        usage.requests is not null as counts_requests,
-        usage.uncached_input_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.output_tokens,
-        usage.uncached_input_tokens + usage.cache_read_tokens + usage.cache_write_tokens + usage.output_tokens
+        used.usage_period,
+        used.provider_name,
+        used.llm_model,
+        used.hosting,
+        used.team,
+        used.feature,
+        used.cost_basis,
+        used.requests,
+        used.requests is not null as counts_requests,
+        used.uncached_input_tokens,
+        used.cache_read_tokens,
+        used.cache_write_tokens,
+        used.output_tokens,
+        used.uncached_input_tokens + used.cache_read_tokens + used.cache_write_tokens + used.output_tokens
             as used_tokens,
-        if(usage.is_batch, used_tokens, 0) as batch_tokens,
-        usage.caching_saved,
-        usage.batching_would_save,
-        if(usage.cost_basis = 'estimated', daily.priced_cost, null) as effective_cost,
-        if(usage.cost_basis = 'estimated', daily.priced_cost, null) as request_cost,
-        if(usage.cost_basis = 'estimated', daily.priced_cost, null) as token_cost,
-        if(usage.cost_basis = 'estimated', daily.uncached_input_cost, null) as uncached_input_cost,
-        if(usage.cost_basis = 'estimated', daily.cache_read_cost, null) as cache_read_cost,
-        if(usage.cost_basis = 'estimated', daily.cache_write_cost, null) as cache_write_cost,
-        if(usage.cost_basis = 'estimated', daily.output_cost, null) as output_cost
-    from intermediate.int_model_usage as usage
-    inner join ledger.token_usage_daily as daily on usage.usage_id = daily.usage_id
+        if(used.is_batch, used_tokens, 0) as batch_tokens,
+        used.caching_saved,
+        used.batching_would_save,
+        if(used.cost_basis = 'estimated', daily.priced_cost, null) as effective_cost,
+        if(used.cost_basis = 'estimated', daily.priced_cost, null) as request_cost,
+        if(used.cost_basis = 'estimated', daily.priced_cost, null) as token_cost,
+        if(used.cost_basis = 'estimated', daily.uncached_input_cost, null) as uncached_input_cost,
+        if(used.cost_basis = 'estimated', daily.cache_read_cost, null) as cache_read_cost,
+        if(used.cost_basis = 'estimated', daily.cache_write_cost, null) as cache_write_cost,
+        if(used.cost_basis = 'estimated', daily.output_cost, null) as output_cost
+    from intermediate.int_model_usage as used
+    inner join ledger.token_usage_daily as daily on used.usage_id = daily.usage_id
 ),
 
 seen as (
@@ -90,7 +90,7 @@ seen as (
             uncached_input_tokens + cache_read_tokens + cache_write_tokens + output_tokens as tokens
         from intermediate.int_model_usage
         where bill_counts
-    )
+    ) as both_sides
     group by all
 ),
 
@@ -135,8 +135,8 @@ counted as (
         totals.*,
         seen.seen_share,
         coalesce(seen.seen_share, 1) between 0.98 and 1.02 as has_all,
-        coalesce(uncached_input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
-            as input_tokens
+        coalesce(totals.uncached_input_tokens, 0) + coalesce(totals.cache_read_tokens, 0)
+        + coalesce(totals.cache_write_tokens, 0) as input_tokens
     from totals
     left join seen
         on totals.usage_period = seen.usage_period

@@ -26,6 +26,8 @@ select source, source_file, source_row, workload, evidence, attribution_rule_id,
     billing_currency, effective_cost::double as cost
 from ledger.charges
 where charge_category = 'Usage' and split_parent_resource_id is null
+    -- The bill of a model's own API says what it is for; truth line by line is of the clouds.
+    and source != 'openai'
 """
 
 

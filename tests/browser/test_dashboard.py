@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pipelines.warehouse.database import opened
 from pipelines.warehouse.publish import publish
@@ -68,8 +69,16 @@ def bars(page: Page, chart: int) -> Locator:
 
 
 def choose(page: Page, menu: str, option: str) -> None:
-    page.get_by_role("combobox", name=re.compile(menu)).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Type an option's first letters into a menu and take it; a page that draws itself anew meanwhile closes menus."""
+    wanted = page.get_by_role("option", name=option, exact=True)
+    for _ in range(10):
+        page.get_by_role("combobox", name=re.compile(menu)).fill(option)
+        try:
+            wanted.click(timeout=5_000)
+        except PlaywrightTimeout:
+            continue
+        return
+    wanted.click()
 
 
 def downloaded(page: Page, place: int) -> list[dict[str, str]]:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from models.claims import load_claims
 from models.workloads import Workload
 from tests.dbt_like_sql.definitions import NAMES, ROWS, answers
-from tests.dbt_like_sql.test_marts import JANUARY, Warehouse
+from tests.dbt_like_sql.test_marts import CHECKS, JANUARY, Warehouse
 
 FEBRUARY = date(2026, 2, 1)
 GPU = {"accelerator": "H100", "accelerator_count": 8}
 TOKENS = {"llm_model": "claude-sonnet-4.5", "token_bucket": "output", "tokens_per_unit": 1000}
 MARTS = ("reconciliation", "gpu_hour_rates", "training_runs", "llm_model_costs", "self_hosting_break_even")
+OWN_CHECKS = [check for check in CHECKS if "_claim_" in check.name]
 Row = dict[str, Any]
 
 
@@ -239,8 +240,9 @@ def fill(warehouse: Warehouse, generated: list[Any], factor: int = 1) -> None:
     load(warehouse)
 
 
+@pytest.mark.pipeline
 @given(generated=lines)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_every_definition_agrees_with_plain_python(shared: Warehouse, generated: list[Any]) -> None:
     fill(shared, generated)
     shared.refresh("reconciliation", "claim_sensitivity")
@@ -266,15 +268,16 @@ def compare(warehouse: Warehouse, rows: list[Row], month: date) -> None:
     assert wrong[:3] == []
 
 
+@pytest.mark.pipeline
 @given(generated=lines)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
     shared: Warehouse, generated: list[Any]
 ) -> None:
     shares = (
         "select claim_id, period, measured_low, measured, measured_high, verdict from marts.claim_checks "
-        "where metric_is_share order by all"
-    ).replace("metric_is_share", "coalesce(unit, '') in ('share', 'times') and claim_id like 'inference-%'")
+        "where unit in ('share', 'times') and claim_id like 'inference-%' order by all"
+    )
     found = []
     for factor, other in ((1, 0), (2, 0), (1, 10**6)):
         fill(shared, generated, factor)
@@ -287,8 +290,9 @@ def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
     assert found[0] == found[2]
 
 
+@pytest.mark.pipeline
 @given(generated=lines, more=cents)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_intervals_contain_their_point_and_widen_with_unattributed_money(
     shared: Warehouse, generated: list[Any], more: Decimal
 ) -> None:
@@ -299,7 +303,7 @@ def test_intervals_contain_their_point_and_widen_with_unattributed_money(
         shared.connection.execute("delete from ledger.loads")
         load(shared)
         shared.refresh(*MARTS, "claim_checks", "claim_sensitivity")
-        assert shared.refusals() <= {"assert_claim_sensitivity_agrees"} - {"assert_claim_sensitivity_agrees"}
+        assert [check.name for check in OWN_CHECKS if shared.connection.sql(check.sql).fetchall()] == []
         found += shared.rows(
             "select * from marts.claim_checks where claim_id = 'inference-80-20' and period = date '2026-01-01'"
         )
@@ -346,7 +350,7 @@ def test_what_if_prices_the_same_tokens_elsewhere_and_changes_no_charge(warehous
     price |= {"listed_by": "Anthropic", "price_source": "list", "uncached_input_price": 1, "output_price": 5}
     warehouse.add("reference.list_prices", **price, is_used=False, input_tokens=1000)
     load(warehouse)
-    warehouse.refresh()
+    warehouse.refresh("llm_model_costs", "what_if_models", "costs_by_workload")
     found = {row["alternative"]: row for row in warehouse.rows("from marts.what_if_models")}
     haiku, batch = found["Anthropic claude-haiku"], found["batch"]
     assert (haiku["actual_cost"], haiku["alternative_cost"], haiku["saved_cost"]) == (42, 14, 28)  # 4 × 1 + 2 × 5
@@ -361,7 +365,7 @@ def test_what_if_prices_the_same_tokens_elsewhere_and_changes_no_charge(warehous
 def test_what_if_stops_only_what_can_be_stopped(warehouse: Warehouse) -> None:
     for place, reason in enumerate(("warm_pool", "unused_reservation", "unmeasured")):
         charge(warehouse, place, "inference", "billed", 10, idle_reason=reason, **GPU)
-    warehouse.refresh()
+    warehouse.refresh("what_if_idle_stopped")
     found = {row["idle_reason"]: row["saved_cost"] for row in warehouse.rows("from marts.what_if_idle_stopped")}
     assert found == {"warm_pool": 10, "unused_reservation": 0}
 
@@ -373,7 +377,7 @@ def test_what_if_takes_the_teams_own_rate_before_a_planned_one(warehouse: Wareho
         charge(warehouse, place, "training", "billed", 100 // place**2, **option, **GPU)
         moment = datetime(2026, 1, 1)  # noqa: DTZ001 - the column has no zone
         warehouse.add("ledger.gpu_hours", key_id=f"key{place}", usage_hour=moment, gpu_hours=10)
-    warehouse.refresh()
+    warehouse.refresh("gpu_hour_rates", "what_if_fleet")
     found = {row["alternative"]: row for row in warehouse.rows("from marts.what_if_fleet")}
     assert (found["spot"]["alternative_cost"], found["committed"]["alternative_cost"]) == (25, 75)
     assert "your own spot rate" in found["spot"]["assumptions"]
@@ -381,13 +385,15 @@ def test_what_if_takes_the_teams_own_rate_before_a_planned_one(warehouse: Wareho
 
 
 def test_growth_is_projected_only_with_a_plan(warehouse: Warehouse) -> None:
-    whole = {"usage_date": date(2026, 1, 31)}
     charge(warehouse, 1, "inference", "billed", 100, **TOKENS)
-    warehouse.connection.execute("update ledger.charges_daily set usage_date = ?", [whole["usage_date"]])
+    warehouse.connection.execute("update ledger.charges_daily set usage_date = ?", [date(2026, 1, 31)])
     load(warehouse)
-    warehouse.refresh()
+    warehouse.refresh("reconciliation", "what_if_growth")
     assert warehouse.rows("from marts.what_if_growth") == []
     configure(warehouse, request_growth=Decimal("0.1"))
-    warehouse.refresh()
+    warehouse.refresh("reconciliation", "what_if_growth")
     found = warehouse.rows("select period, projected_cost from marts.what_if_growth order by period")
-    assert [(row["period"], round(row["projected_cost"], 6)) for row in found] == [(FEBRUARY, 110), (date(2026, 3, 1), 121)]
+    assert [(row["period"], round(row["projected_cost"], 6)) for row in found] == [
+        (FEBRUARY, 110),
+        (date(2026, 3, 1), 121),
+    ]

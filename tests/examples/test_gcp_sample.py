@@ -206,9 +206,9 @@ def test_without_tagging_only_labels_of_googles_own_say_anything(tmp_path: Path)
 
 def test_command_line_writes_the_google_bill_too(tmp_path: Path) -> None:
     main(["--out", str(tmp_path), "--lines", "2000"])
-    assert {path.name for path in tmp_path.iterdir()} == {"bills", "gcp", "truth"}
+    assert {path.name for path in tmp_path.iterdir()} == {"bills", "gcp", "gpu", "tokens", "truth"}
     main(["--out", str(tmp_path / "without"), "--lines", "2000", "--no-gcp"])
-    assert {path.name for path in (tmp_path / "without").iterdir()} == {"bills", "truth"}
+    assert {path.name for path in (tmp_path / "without").iterdir()} == {"bills", "gpu", "tokens", "truth"}
 
 
 def keys_of(lines: pl.DataFrame) -> pl.DataFrame:

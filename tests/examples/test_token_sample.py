@@ -38,7 +38,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(sample: Path, sql: str) -> pl.DataFrame:
     with duckdb.connect(str(sample / ".apportion" / "reports.duckdb"), read_only=True) as connection:
-        return connection.sql(sql).pl()
+        frame: pl.DataFrame = connection.sql(sql).pl()
+    return frame
 
 
 def truth(sample: Path) -> pl.DataFrame:

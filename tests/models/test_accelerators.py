@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -5,6 +6,7 @@ import polars as pl
 import pytest
 
 from models.accelerators import AI_KINDS, Shape, catalogue, stale, with_accelerator
+from tests.models.reference_tables import REFERENCE, rows
 
 
 def _found(*key: str | None) -> tuple[object, ...]:
@@ -79,3 +81,44 @@ def test_shapes_nobody_has_checked_are_stale_from_the_start() -> None:
     assert "p3.2xlarge" in stale(date(2026, 11, 23), 180)["instance_type"]
     assert "p5.48xlarge" not in stale(date(2026, 11, 23), 180)["instance_type"]
     assert stale(date(2028, 1, 1), 180).height == catalogue().height
+
+
+LOOKS_LIKE_AWS = r"(?:^|[:\- ])(?:ml\.)?(?:p|g|gr|trn|inf|dl)[0-9][a-z0-9-]*\.[0-9]*(?:x?large|metal)"
+LOOKS_LIKE_GCP = r"(?i)nvidia|\bgpu\b|\btpu"
+# Licenses of software, surcharges that name all GPUs at once, and models' names.
+NO_HARDWARE = r"(?i)licen[cs]e|^Vertex AI: .*accelerator management|nemotron"
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs the reference beside the checkout")
+def test_every_accelerator_shape_of_the_reference_is_listed_alike() -> None:
+    ours = {row["instance_type"]: row for row in catalogue().iter_rows(named=True)}
+    for shape in rows(REFERENCE / "aws" / "accelerators.csv"):
+        own = ours[shape["instance_type"]]
+        assert (own["count"], own["kind"]) == (Decimal(shape["count"]), shape["kind"])
+        assert own["generation"]
+        assert not shape["mem_mib_each"] or own["memory_mib"] == int(shape["mem_mib_each"])
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs the reference beside the checkout")
+def test_every_gpu_looking_usage_type_of_the_references_has_an_entry() -> None:
+    aws = [
+        {"service_code": row["service_code"], "usage_type": row["usage_type"]}
+        for row in rows(REFERENCE / "aws" / "usage_types.csv")
+        if re.search(LOOKS_LIKE_AWS, row["usage_type"])
+    ]
+    gcp = [
+        {"service_code": "6F81-5844-456A", "usage_type": row["sku_description"].strip("%")}
+        for row in rows(REFERENCE / "gcp" / "skus.csv")
+        if re.search(LOOKS_LIKE_GCP, row["sku_description"]) and not re.search(NO_HARDWARE, row["sku_description"])
+    ]
+    fields = ("service_code", "instance_type", "usage_type", "charge_description")
+    keys = pl.DataFrame([*aws, *gcp], schema=dict.fromkeys(fields, pl.String))
+    found = with_accelerator(keys, catalogue())
+    missing = found.filter(
+        ~pl.col("accelerator").is_in(catalogue()["accelerator"].unique().to_list()).fill_null(value=False)
+    )
+    assert missing["usage_type"].to_list() == []
+    assert len(aws) > 15
+    assert len(gcp) > 30

@@ -1,25 +1,14 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import httpx
 import pytest
-import yaml
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from models.errors import ApportionError, BadInput
-from pipelines.orchestration.assets import Progress, source_asset
 from pipelines.orchestration.faults import is_transient, wait_before
-from pipelines.settings import Settings
-
-
-def configure(folder: Path, **changes: object) -> Settings:
-    path = folder / "apportion.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes), encoding="utf-8")
-    return Settings.load(path)
 
 
 def bad_input(cause: BaseException | None) -> ApportionError:
@@ -92,22 +81,3 @@ def test_a_cause_that_is_hidden_from_people_still_counts() -> None:
 
 def test_each_repetition_waits_twice_as_long() -> None:
     assert [wait_before(attempt) for attempt in (1, 2, 3)] == [20, 40, 80]
-
-
-@pytest.mark.pipeline
-def test_dagster_is_asked_to_try_again_only_for_a_fault_that_may_pass(
-    company: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    nobody = {"name": "aws", "type": "aws_cur", "location": "s3://bills", "endpoint_url": "http://127.0.0.1:9"}
-    asked = {}
-    for name, source in {"unreachable": nobody, "missing": nobody | {"location": "no-such-folder"}}.items():
-        settings = configure(company, sources=[source])
-        asset = source_asset(settings, "aws", "aws_cur", Progress(under_dagster=True))
-        with dg.build_asset_context(instance=instance, partition_key="2026-07") as context:
-            try:
-                list(asset(context))
-            except dg.RetryRequested as again:
-                asked[name] = (again.max_retries, again.seconds_to_wait)
-    assert asked == {"unreachable": (3, 20)}

@@ -156,8 +156,8 @@ class Tokens:
         if self.bill:
             (folder / "bills").mkdir(exist_ok=True)
             names = {name for line in self.bill for name in line}
-            rows = [{name: line.get(name) for name in sorted(names)} for line in self.bill]
-            pl.DataFrame(rows, infer_schema_length=None).write_csv(folder / "bills" / "july.csv")
+            filled = [{name: line.get(name) for name in sorted(names)} for line in self.bill]
+            pl.DataFrame(filled, infer_schema_length=None).write_csv(folder / "bills" / "july.csv")
             sources.append({"name": "bill", "type": "focus", "location": "bills"})
         for name, kind, rows in (
             ("gateway", {"type": "litellm"}, self.gateway),
