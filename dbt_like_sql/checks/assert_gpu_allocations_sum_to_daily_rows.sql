@@ -1,6 +1,6 @@
 /*
-The parts that metrics and job records make of a daily row sum to it in all four costs, to the last digit, and no step of
-a row has the other sign than the row.
+The parts that metrics and job records make of a daily row sum to it in all four costs, to the last digit, and no step
+of a row has the other sign than the row.
 */
 with
 

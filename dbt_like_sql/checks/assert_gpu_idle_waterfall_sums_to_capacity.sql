@@ -26,7 +26,7 @@ capacity as (
             usage_period,
             effective_cost
         from intermediate.int_provisioned_throughput
-    )
+    ) as both_kinds
     group by all
 )
 

@@ -3,8 +3,8 @@ Money and hours of machines with accelerators, whole: computed.allocations gives
 counts apart the accelerator of their machine. Money comes from the allocated daily rows and hours from
 ledger.gpu_hours, whose own costs repeat that money and are not read; the two are stacked and summed, never joined, so
 neither is counted twice. Where metrics or job records divide a row, computed.gpu_allocations has its hours too; else
-they stay with their key's own workload, also where the money of the day is divided.
-One row per source, billing period, key, day, resource, region, workload, evidence, model, idle reason, team and outcome.
+they stay with their key's own workload, also where the money of the day is divided. One row per source, billing
+period, key, day, resource, region, workload, evidence, model, idle reason, team and outcome.
 */
 with
 

@@ -1,6 +1,6 @@
 /*
-The tokens of each language model at the list price of each configured alternative, the longest request's step in a price
-left out. Cost now is the bill's, of the lines that count tokens; the alternative is an estimate, divided as double.
+The tokens of each language model at the list price of each configured alternative, without the steps of long requests.
+Cost now is the bill's, of the lines that count tokens; the alternative is an estimate, divided as double.
 One row per usage period, provider, model, hosting, workload, cost basis and alternative.
 */
 with
@@ -24,6 +24,12 @@ models as (
         and workload in ('inference', 'development')
         and cost_per_million_tokens > 0
         and output_tokens > 0
+),
+
+rates as (
+    select max(amount)::double as rate
+    from reference.claim_settings
+    where name = 'dollar_rate'
 )
 
 select
@@ -38,23 +44,21 @@ select
     alternatives.replaces != '' and starts_with(models.llm_model, alternatives.replaces)
         as is_routed, -- A router would send it tokens of the model used.
     (
-        cost_per_million_tokens * (uncached_input_tokens + cache_read_tokens + cache_write_tokens + output_tokens) / 1e6
+        models.cost_per_million_tokens / 1e6
+        * (models.uncached_input_tokens + models.cache_read_tokens + models.cache_write_tokens + models.output_tokens)
     )::decimal(38, 12) as actual_cost, -- What the tokens cost now.
     ((
-        uncached_input_tokens * prices.uncached_input_price::double
-        + cache_read_tokens * coalesce(prices.cache_read_price, prices.uncached_input_price)::double
-        + cache_write_tokens * coalesce(prices.cache_write_price, prices.uncached_input_price)::double
-        + output_tokens * prices.output_price::double
+        models.uncached_input_tokens * prices.uncached_input_price::double
+        + models.cache_read_tokens * coalesce(prices.cache_read_price, prices.uncached_input_price)::double
+        + models.cache_write_tokens * coalesce(prices.cache_write_price, prices.uncached_input_price)::double
+        + models.output_tokens * prices.output_price::double
     ) / 1e6 * rates.rate)::decimal(38, 12) as alternative_cost, -- The same tokens there; null without a price.
     prices.listed_by, -- Whose price list.
     prices.priced_on, -- Day of the price.
     prices.price_source -- The library and its version, or the team's override.
 from models
 cross join reference.alternatives as alternatives
-cross join (
-    select max(amount)::double as rate from reference.claim_settings
-    where name = 'dollar_rate'
-) as rates
+cross join rates
 left join reference.list_prices as prices
     on prices.priced_on = last_day(models.usage_period)
         and alternatives.provider_name = prices.provider_name

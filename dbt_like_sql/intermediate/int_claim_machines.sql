@@ -190,7 +190,7 @@ utilization as (
         measured_cost,
         undecided_cost,
         sample_size,
-        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' accelerator-hours were measured' as note
+        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' hours of accelerators were measured' as note
     from held
     where busy > 0 and hours > unmeasured
 ),

@@ -1,8 +1,8 @@
 /*
-Throughput of language models that is paid by the hour, used or not (Bedrock model units, Vertex AI scale units, reserved
-tokens per minute). A day on which token records of the provider exist and none of the model's is unused; a day with
-tokens stays unmeasured, because nobody says how much of the throughput they took, and so does a fee for weeks or more.
-One row per part of a daily row.
+Throughput of language models that is paid by the hour, used or not (Bedrock model units, Vertex AI scale units,
+reserved tokens per minute). A day on which token records of the provider exist and none of the model's is unused; a
+day with tokens stays unmeasured, because nobody says how much of the throughput they took, and so does a fee for
+weeks or more. One row per part of a daily row.
 */
 with
 

@@ -38,21 +38,21 @@ coarse as (
 
 billed as (
     select
-        costs.usage_period,
+        spent.usage_period,
         'billed' as subject,
-        costs.source,
-        null::varchar as resource,
+        spent.source,
+        null::varchar as named_resource,
         case
-            when costs.idle_reason is null or costs.idle_reason in ('idle', 'underutilized') then 'measured'
-            when costs.idle_reason = 'unallocated' then 'held_by_nobody'
-            when costs.idle_reason != 'unmeasured' then 'said_by_the_bill'
-            when costs.resource_id is null then 'no_resource_id'
+            when spent.idle_reason is null or spent.idle_reason in ('idle', 'underutilized') then 'measured'
+            when spent.idle_reason = 'unallocated' then 'held_by_nobody'
+            when spent.idle_reason != 'unmeasured' then 'said_by_the_bill'
+            when spent.resource_id is null then 'no_resource_id'
             when coarse.resource_id is not null then 'no_hourly_lines'
             else 'no_metric'
         end as status,
-        costs.gpu_hours::double as gpu_hours,
-        costs.effective_cost
-    from intermediate.int_accelerator_costs as costs
+        spent.gpu_hours::double as gpu_hours,
+        spent.effective_cost
+    from intermediate.int_accelerator_costs as spent
     left join coarse using (source, billing_period, resource_id)
 ),
 
@@ -61,7 +61,7 @@ metrics as (
         date_trunc('month', usage_hour)::date as usage_period,
         'metric' as subject,
         source,
-        if(counts_as = 'unmatched', coalesce(named_id, named), null) as resource,
+        if(counts_as = 'unmatched', coalesce(named_id, named), null) as named_resource,
         if(counts_as = 'unmatched', match, counts_as) as status,
         measured_hours as gpu_hours
     from ledger.gpu_utilization_hourly
@@ -72,7 +72,7 @@ jobs as (
         billing_period as usage_period,
         'job' as subject,
         source,
-        if(match = 'matched', null, coalesce(named_id, named)) as resource,
+        if(match = 'matched', null, coalesce(named_id, named)) as named_resource,
         match as status,
         date_diff('second', started_at, ended_at) / 3600.0 * accelerator_count as gpu_hours
     from ledger.gpu_jobs
@@ -83,7 +83,7 @@ sums as (
         usage_period,
         subject,
         source,
-        resource,
+        named_resource,
         status,
         sum(gpu_hours) as gpu_hours,
         sum(effective_cost) as effective_cost
@@ -93,7 +93,7 @@ sums as (
         select * from metrics
         union all by name
         select * from jobs
-    )
+    ) as stacked
     group by all
 )
 
@@ -101,12 +101,12 @@ select
     usage_period, -- First day of the month of use.
     subject, -- billed money, or a metric's or job record's hours.
     source, -- Name of the source in the configuration.
-    resource, -- What no bill has, as the metric or record names it; null elsewhere.
+    named_resource, -- What no bill has, as the metric or record names it; null elsewhere.
     -- billed: measured, held_by_nobody, said_by_the_bill, no_metric, no_resource_id, no_hourly_lines;
     -- metric: counted, superseded, not_billed, on_no_bill, ambiguous; job: matched, on_no_bill, ambiguous.
     status, -- How far it is known, or what became of it.
     gpu_hours, -- Accelerator-hours; null for jobs that still run.
-    effective_cost::decimal(38, 12) as effective_cost, -- Amortized cost; null for metrics and records: they add no money.
+    effective_cost::decimal(38, 12) as effective_cost, -- Amortized cost; null for metrics and records.
     (effective_cost::double / nullif(sum(effective_cost) over (partition by usage_period, subject, source), 0)::double)
     ::decimal(38, 12) as share_of_cost, -- Of the source's accelerator cost of the month.
     case status

@@ -1,9 +1,9 @@
 /*
 From what accelerator capacity cost to what of it was busy. Each dollar is in one step, tried in this order: what the
 bill itself says did nothing (unused_commitment, unused_reservation, warm_pool), unallocated (no job asked for it),
-unused_throughput, then by metrics idle, underutilized and busy; unmeasured is what nobody measured. The steps of a month
-sum to its capacity cost. busy is measured, not what is left over. Provisioned throughput counts no accelerator-hours.
-One row per usage period, provider, kind of capacity and step.
+unused_throughput, then by metrics idle, underutilized and busy; unmeasured is what nobody measured. The steps of a
+month sum to its capacity cost. busy is measured, not what is left over. Provisioned throughput counts no
+accelerator-hours. One row per usage period, provider, kind of capacity and step.
 */
 with
 
@@ -48,7 +48,7 @@ select
             'underutilized', 'unmeasured', 'busy'
         ],
         step
-    ) as position, -- Place of the step in the waterfall, 1 first.
+    ) as step_number, -- Place of the step in the waterfall, 1 first.
     step, -- Why it did nothing, unmeasured, or busy.
     gpu_hours, -- Accelerator-hours; 0 for fees and throughput.
     effective_cost, -- Amortized cost after negotiated discounts.

@@ -18,7 +18,9 @@ days as (
         coalesce(sum(effective_cost) filter (
             where idle_reason in ('idle', 'unallocated', 'unused_reservation', 'warm_pool')
         ), 0) as idle_cost,
-        coalesce(sum(effective_cost) filter (where idle_reason is null or idle_reason = 'underutilized'), 0) as used_cost
+        coalesce(sum(effective_cost) filter (
+            where idle_reason is null or idle_reason = 'underutilized'
+        ), 0) as used_cost
     from intermediate.int_accelerator_costs
     where resource_id is not null
     group by all
@@ -42,18 +44,18 @@ reasons as (
         usage_period,
         source,
         resource_id,
-        arg_max(idle_reason, cost) as idle_reason
+        arg_max(idle_reason, idle_cost) as idle_reason
     from (
         select
             usage_period,
             source,
             resource_id,
             idle_reason,
-            sum(effective_cost) as cost
+            sum(effective_cost) as idle_cost
         from intermediate.int_accelerator_costs
         where resource_id is not null and idle_reason in ('idle', 'unallocated', 'unused_reservation', 'warm_pool')
         group by all
-    )
+    ) as summed
     group by all
 ),
 
@@ -98,7 +100,7 @@ select
         when 'warm_pool' then 'shorten how long the pool is kept'
         when 'unallocated' then 'let the cluster scale the node down, or pack jobs'
         else 'stop it, or stop it while nobody uses it'
-    end as action, -- What to do.
+    end as what_to_do, -- What would stop the cost.
     case
         when used.last_used is null then used.first_idle
         when used.last_used < used.last_day then used.last_used + 1

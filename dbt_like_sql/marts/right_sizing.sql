@@ -1,8 +1,8 @@
 /*
-Machines whose load fits fewer accelerators: a server of four whose busiest hour keeps one busy. The load is what counted
-metrics say: the busiest hour's sum of busy fractions and of memory in use, with the headroom of the configuration left
-free. Machines measured for less than a day are left out. Savings take cost as proportional to accelerators.
-One row per usage period, source and machine.
+Machines whose load fits fewer accelerators: a server of four whose busiest hour keeps one busy. The load is what
+counted metrics say: the busiest hour's sum of busy fractions and of memory in use, with the headroom of the
+configuration left free. Machines measured for less than a day are left out. Savings take cost as proportional to
+accelerators. One row per usage period, source and machine.
 */
 with
 
@@ -24,7 +24,7 @@ machines as (
 
 hours as (
     select
-        charge_source as source,
+        charge_source as source, -- noqa: RF04
         resource_id,
         date_trunc('month', usage_hour)::date as usage_period,
         usage_hour,
@@ -92,8 +92,8 @@ smaller as (
         on needs.accelerator = shapes.accelerator
             and regexp_extract(needs.instance_type, '^([^.]+?)(?:\.|-\d)', 1)
             = regexp_extract(shapes.instance_type, '^([^.]+?)(?:\.|-\d)', 1)
-            and shapes.count >= needs.needed
-            and shapes.count < needs.accelerators
+            and needs.needed <= shapes.count
+            and needs.accelerators > shapes.count
     group by all
 )
 

@@ -71,7 +71,7 @@ def test_list_price_and_spot_savings_are_those_of_the_native_lines(company: Path
     public = pl.col("pricing_public_on_demand_cost").cast(pl.Float64)
     kind = pl.col("line_item_usage_type")
     hours = lines.filter(kind.str.contains(r"(^|-)(BoxUsage|UnusedBox):p5\.48xlarge$"), public > 0)
-    spot = lines.filter(kind.str.contains("SpotUsage"), pl.col("workload").is_in([*SPENT, "development"]))
+    spot = lines.filter(kind.str.contains("SpotUsage|:?TrSpt:"), pl.col("workload").is_in([*SPENT, "development"]))
     assert hours.height
     assert spot.height
     for period, ends in measured(checks, "p5-48xlarge-lists-at-98-32").items():

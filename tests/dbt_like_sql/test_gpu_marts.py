@@ -89,7 +89,7 @@ def test_every_dollar_of_capacity_is_in_one_step(tiny: Warehouse) -> None:
         ("machines", "busy"): 25,
         ("provisioned_throughput", "unused_throughput"): 30,
     }
-    places = tiny.rows("select step, position from marts.gpu_idle_waterfall order by position")
+    places = tiny.rows("select step, step_number from marts.gpu_idle_waterfall order by step_number")
     assert [row["step"] for row in places][-2:] == ["unmeasured", "busy"]
 
 
@@ -122,8 +122,8 @@ def test_a_load_that_fits_fewer_accelerators_is_told(tiny: Warehouse) -> None:
 
 
 def test_coverage_says_why_and_what_to_switch_on(tiny: Warehouse) -> None:
-    found = tiny.rows("select subject, status, resource, effective_cost, what_to_do from marts.gpu_coverage")
-    told = {(row["subject"], row["status"], row["resource"]): row for row in found}
+    found = tiny.rows("select subject, status, named_resource, effective_cost, what_to_do from marts.gpu_coverage")
+    told = {(row["subject"], row["status"], row["named_resource"]): row for row in found}
     assert {key: row["effective_cost"] for key, row in told.items() if key[0] == "billed"} == {
         ("billed", "measured", None): 85,
         ("billed", "held_by_nobody", None): 10,
