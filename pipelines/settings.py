@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WRITTEN = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# Inside `{ … }` YAML would end the map at the variable's brace, so while YAML reads it has brackets of its own.
+_VARIABLE = re.compile("\ue000(.+?)\ue001")
 
 
 def _source_name(name: str) -> str:
@@ -136,7 +138,7 @@ class Settings(BaseSettings, Governance):
             BadSettings: the file is missing, is no YAML, or says something unknown; names the field.
         """
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+            raw = yaml.safe_load(_WRITTEN.sub("\ue000\\1\ue001", path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise BadSettings(
                 f"{path}: there is no such file. Write one (see README) or name one with --config."
@@ -219,7 +221,7 @@ def _expand(value: Any, path: Path) -> Any:
 
     def replace(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
-            raise BadSettings(f"{path}: {match[0]} is not set in the environment. Set it or write the value.")
+            raise BadSettings(f"{path}: ${{{match[1]}}} is not set in the environment. Set it or write the value.")
         return os.environ[match[1]]
 
     return _VARIABLE.sub(replace, value)

@@ -24,7 +24,7 @@ charges as (
     where charges.charge_category = 'Usage'
 ),
 
--- The bill prints a list cost on every line, spot and covered ones too; SageMaker's own price of the machine is another.
+-- The bill prints a list cost on every line, spot and covered ones too; SageMaker's own price is another.
 p5 as (
     select
         'p5_list_price' as metric,
@@ -190,7 +190,8 @@ utilization as (
         measured_cost,
         undecided_cost,
         sample_size,
-        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' hours of accelerators were measured' as note
+        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' accelerator-hours are measured'
+            as note
     from held
     where busy > 0 and hours > unmeasured
 ),

@@ -1,7 +1,7 @@
 /*
-AI money that a critic may count differently, summed once per month of use, span of months, kind of money and treatment of
-idle machines. Money that did nothing stays with its owner, is left out (separate), or is spread over what the same kind of
-accelerator did (pro_rata), where it did anything. Where training is spread, a month's training counts in equal parts in
+AI money that a critic may count differently, summed once per month of use, span of months, kind of money and treatment
+of idle machines. Money that did nothing stays with its owner, is left out (separate), or is spread over what the same
+kind of accelerator did (pro_rata), where it did anything. Where training is spread, a month's training counts in equal parts in
 that month and those after it, over `claims.model_life_months`; months before the bills begin count nothing. Parts that
 are divided are estimates, rounded to 12 decimals.
 One row per period, span, money, idle treatment, class and answer.

@@ -1,6 +1,6 @@
 /*
-Is what everybody repeats true for us? Each answer is an interval, in the unit of its claim; how its ends are made stands
-in `definition`. One row per claim and month of use.
+Is what everybody repeats true for us? Each answer is an interval, in the unit of its claim; how its ends are made
+stands in `definition`. One row per claim and month of use.
 
 inference_share_of_ai is taken over T = training + fine_tuning + inference + unattributed, effective_cost by month of
 use; credits and tax never enter, API usage that no bill covers yet does, at its estimated price.
@@ -10,8 +10,8 @@ use; credits and tax never enter, API usage that no bill covers yet does, at its
     measured_high = (inference + training and fine_tuning merely inferred + unattributed) ÷ T
 
 Verdicts, the first that applies: no_data (nothing to measure, or a metric not computed here), withheld (a bill that
-feeds the month is not reconciled, see marts.reconciliation), holds (the whole interval lies in the claimed range), fails
-(none of it does), undetermined (undecided_cost is what would settle it).
+feeds the month is not reconciled, see marts.reconciliation), holds (the whole interval lies in the claimed range),
+fails (none of it does), undetermined (undecided_cost is what would settle it).
 */
 with
 
@@ -86,7 +86,7 @@ select
         when verdict = 'no_data' then answered_by
         when verdict = 'withheld' then 'A bill that agrees with its invoice: see marts.reconciliation.'
         when verdict = 'undetermined' and undecided_cost > 0
-            then 'Evidence for the undecided money: marts.claim_flips names its rules, marts.unattributed_charges its keys.'
+            then 'Evidence for the undecided money: see marts.claim_flips and marts.unattributed_charges.'
         when verdict = 'undetermined' then 'Nothing: your own figures lie on both sides of the claimed range.'
     end as needs, -- Which connector, setting or evidence would answer or settle it; null where it is settled.
     case

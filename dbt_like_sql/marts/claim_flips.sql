@@ -19,7 +19,10 @@ undecided as (
     from intermediate.int_charges_allocated
     where
         coalesce(charge_category, '') not in ('Credit', 'Tax')
-        and (workload = 'unattributed' or workload in ('inference', 'training', 'fine_tuning') and evidence = 'inferred')
+        and (
+            workload = 'unattributed'
+            or workload in ('inference', 'training', 'fine_tuning') and evidence = 'inferred'
+        )
     group by all
     having sum(effective_cost) > 0
 ),
@@ -43,7 +46,8 @@ moved as (
         undecided.*,
         totals.inference + totals.training + totals.unattributed as total,
         totals.inference - if(undecided.workload = 'inference', undecided.effective_cost, 0) as inference,
-        totals.training - if(undecided.workload in ('training', 'fine_tuning'), undecided.effective_cost, 0) as training,
+        totals.training
+        - if(undecided.workload in ('training', 'fine_tuning'), undecided.effective_cost, 0) as training,
         totals.inference_known,
         totals.training_known
     from undecided

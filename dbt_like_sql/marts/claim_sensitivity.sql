@@ -1,6 +1,6 @@
 /*
-The headline under every definition a critic could pick: which money, what idle machines count as, with or without storage
-and tokens bought from an API, on which side fine-tuning, development, batch work and warm pools stand, and over which
+The headline under every definition a critic could pick: which money, what idle machines count as, with or without
+storage and tokens bought from an API, on which side fine-tuning, development, batch work and warm pools stand, and over which
 months. The interval and the verdict are made as in marts.claim_checks; storage and development left in count in T.
 One row per claim, month of use and definition.
 */
@@ -157,14 +157,14 @@ select
     verdict, -- holds, fails, undetermined, withheld or no_data.
     is_point_within, -- The point lies in the claimed range, whatever the interval does.
     len(changed) = 0 as is_headline, -- The definition of marts.claim_checks.
-    if(len(changed) = 1, changed[1], null) as only_change, -- The one thing that differs from it; null for none or several.
+    if(len(changed) = 1, changed[1], null) as only_change, -- The one thing that differs from it, else null.
     len(changed)::integer as change_count, -- Things that differ from it.
     verdict != first(verdict) over headline_first as is_verdict_flipped, -- Another verdict than the headline's.
     is_point_within != first(is_point_within) over headline_first
         as is_point_flipped, -- The point crosses an end of the range that it did not cross in the headline.
     count(*) filter (where verdict = 'holds') over one_answer as holds_count, -- Definitions under which it holds.
     count(*) filter (where verdict = 'fails') over one_answer as fails_count, -- Definitions under which it fails.
-    count(*) filter (where is_point_within) over one_answer as point_within_count, -- Definitions whose point lies within.
+    count(*) filter (where is_point_within) over one_answer as point_within_count, -- Those whose point lies within.
     count(*) over one_answer as definition_count -- Definitions asked.
 from judged
 window

@@ -40,8 +40,8 @@ select
     costs.effective_cost as actual_cost, -- What inference cost in that last whole month.
     (costs.effective_cost::double * pow(1 + settings.growth, month_number))::decimal(38, 12)
         as projected_cost, -- The same, grown.
-    'plan.request_growth ' || settings.growth || ' a month; prices, tokens a request and how full machines are stay as in '
-    || strftime(costs.period, '%Y-%m') || if(costs.is_api, '', '; machines grow with requests, in steps too small to see')
+    'plan.request_growth ' || settings.growth || ' a month; all else stays as in '
+    || strftime(costs.period, '%Y-%m') || if(costs.is_api, '', '; machines grow with requests')
         as assumptions -- What was assumed.
 from costs
 cross join settings

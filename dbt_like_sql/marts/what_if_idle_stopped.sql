@@ -8,7 +8,9 @@ with
 charges as (
     select * from intermediate.int_charges_allocated
     where
-        idle_reason in ('unused_reservation', 'unused_commitment', 'unallocated', 'warm_pool', 'unused_throughput', 'idle')
+        idle_reason in (
+            'unused_reservation', 'unused_commitment', 'unallocated', 'warm_pool', 'unused_throughput', 'idle'
+        )
         and workload not in ('not_ai', 'shared')
         and charge_category = 'Usage'
 )
@@ -25,7 +27,7 @@ select
         sum(effective_cost) filter (where idle_reason not in ('unused_reservation', 'unused_commitment')), 0
     )::decimal(38, 12) as saved_cost, -- What stopping it would have saved.
     case
-        when idle_reason = 'unused_reservation' then 'reserved until its term or you end it: stopping machines saves nothing'
+        when idle_reason = 'unused_reservation' then 'reserved until you or its term end it: stopping saves nothing'
         when idle_reason = 'unused_commitment' then 'promised until its term ends: stopping machines saves nothing'
         when idle_reason = 'unallocated' then 'nodes shrink to what pods and jobs ask for; none is needed as a spare'
         when idle_reason = 'warm_pool' then 'machines start when a job comes, which then waits for them'

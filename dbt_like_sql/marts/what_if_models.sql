@@ -1,6 +1,6 @@
 /*
-What the tokens of each language model would have cost on another model, or as a batch. Never part of charges: estimates,
-divided as double. One row per usage period, provider, model, hosting, workload, cost basis and alternative.
+What the tokens of each language model would have cost on another model, or as a batch. Never part of charges:
+estimates, divided as double. One row per usage period, provider, model, hosting, workload, cost basis and alternative.
 */
 with
 
@@ -16,7 +16,7 @@ models as (
         alternative_cost,
         case
             when alternative_cost is null then 'undetermined: no list price of it on the day, or no rate for dollars'
-            else 'the same tokens, requests and prompt cache; list price of ' || listed_by || ' on ' || priced_on || ', '
+            else 'the same tokens and prompt cache; list price of ' || listed_by || ' on ' || priced_on || ', '
                 || price_source || '; answers may differ'
         end as assumptions
     from intermediate.int_claim_alternatives

@@ -1,7 +1,7 @@
 /*
-How busy machines that serve must be before they are cheaper than serverless GPUs, which cost a multiple of the hourly rate
-(`plan.serverless_multiple`) but nothing while idle. Operations (`claims.operations_cost`) are divided over accelerators by
-their cost. Never part of charges. One row per usage period, provider and accelerator that serves.
+How busy machines that serve must be before they are cheaper than serverless GPUs, which cost a multiple of the hourly
+rate (`plan.serverless_multiple`) but nothing while idle. Operations (`claims.operations_cost`) are divided over
+accelerators by their cost. Never part of charges. One row per usage period, provider and accelerator that serves.
 */
 with
 

@@ -112,3 +112,9 @@ def test_a_wrong_field_is_named_without_its_value(tmp_path: Path, monkeypatch: p
         load(tmp_path, text)
     assert SECRET not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+def test_a_variable_may_stand_bare_within_the_braces_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET", "acme: {billing}")
+    settings = load(tmp_path, "sources: [ { name: a, type: aws_cur, location: s3://${BUCKET} } ]\n")
+    assert settings.sources[0].__pydantic_extra__ == {"location": "s3://acme: {billing}"}
