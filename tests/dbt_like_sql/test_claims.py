@@ -72,7 +72,7 @@ def checked(warehouse: Warehouse, claim_id: str, month: date = JANUARY) -> Row:
     return found
 
 
-def interval(row: Row) -> tuple[float | None, ...]:
+def interval(row: Row) -> Any:
     return tuple(row[end] and float(row[end]) for end in ("measured_low", "measured", "measured_high"))
 
 
