@@ -115,7 +115,7 @@ def _what(bill: AwsColumns) -> dict[str, pl.Expr | None]:
         "instance_type": _machine(bill),
         "pricing_category": pl.when(kind.is_in(COVERED))
         .then(pl.lit("Committed"))
-        .when((kind == "Usage") & usage_type.str.contains_any(SPOT))
+        .when((kind == "Usage") & usage_type.str.contains_any(list(SPOT)))
         .then(pl.lit("Dynamic"))
         .when(kind.is_in((*USAGE, *PURCHASES)))
         .then(pl.lit("Standard")),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import polars as pl
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions

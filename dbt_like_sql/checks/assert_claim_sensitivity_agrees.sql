@@ -8,7 +8,7 @@ answers as (
     select
         sensitivity.*,
         checks.measured_low as checked_low,
-        checks.measured as checked,
+        checks.measured as checked_point,
         checks.measured_high as checked_high,
         checks.verdict as checked_verdict
     from marts.claim_sensitivity as sensitivity
@@ -27,6 +27,6 @@ where
     measured_low > measured_high
     or not (measured between measured_low and measured_high)
     or (is_headline and measured_low is distinct from checked_low)
-    or (is_headline and measured is distinct from checked)
+    or (is_headline and measured is distinct from checked_point)
     or (is_headline and measured_high is distinct from checked_high)
     or (is_headline and verdict != checked_verdict)

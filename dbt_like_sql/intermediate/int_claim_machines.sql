@@ -198,12 +198,12 @@ utilization as (
 
 serverless as (
     select
-        costs.usage_period as period,
-        costs.accelerator,
+        accelerators.usage_period as period,
+        accelerators.accelerator,
         coalesce(lower(attributions.service_name) like '%serverless%', false) as is_serverless,
-        sum(costs.effective_cost)::double / nullif(sum(costs.gpu_hours), 0)::double as hour_cost,
-        sum(costs.effective_cost) as effective_cost
-    from intermediate.int_accelerator_costs as costs
+        sum(accelerators.effective_cost)::double / nullif(sum(accelerators.gpu_hours), 0)::double as hour_cost,
+        sum(accelerators.effective_cost) as effective_cost
+    from intermediate.int_accelerator_costs as accelerators
     inner join computed.attributions as attributions using (source, billing_period, key_id)
     group by all
 ),

@@ -1,9 +1,9 @@
 /*
 AI money that a critic may count differently, summed once per month of use, span of months, kind of money and treatment
 of idle machines. Money that did nothing stays with its owner, is left out (separate), or is spread over what the same
-kind of accelerator did (pro_rata), where it did anything. Where training is spread, a month's training counts in equal parts in
-that month and those after it, over `claims.model_life_months`; months before the bills begin count nothing. Parts that
-are divided are estimates, rounded to 12 decimals.
+kind of accelerator did (pro_rata), where it did anything. Where training is spread, a month's training counts in equal
+parts in that month and those after it, over `claims.model_life_months`; months before the bills begin count nothing.
+Parts that are divided are estimates, rounded to 12 decimals.
 One row per period, span, money, idle treatment, class and answer.
 */
 with
@@ -28,14 +28,18 @@ life as (
     where name = 'model_life_months'
 ),
 
+first_training as (
+    select min(usage_period) as first_period
+    from costs
+    where workload in ('training', 'fine_tuning') and money = 'effective' and amount > 0
+),
+
 months as (
     select
-        period,
-        (
-            select min(usage_period) from costs
-            where workload in ('training', 'fine_tuning') and money = 'effective' and amount > 0
-        ) as first_period
-    from intermediate.int_claim_months
+        claim_months.period,
+        first_training.first_period
+    from intermediate.int_claim_months as claim_months
+    cross join first_training
 ),
 
 spans as (

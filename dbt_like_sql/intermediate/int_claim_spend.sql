@@ -109,7 +109,7 @@ served as (
         greatest(coalesce(sum(effective_cost) filter (where workload = 'inference' and production = 'other'), 0), 0)
             as other,
         greatest(coalesce(sum(effective_cost) filter (where workload = 'inference' and production = 'unknown'), 0), 0)
-            as unknown,
+            as undeclared,
         greatest(coalesce(sum(effective_cost) filter (
             where production != 'other'
                 and (workload = 'unattributed' or workload in ('training', 'fine_tuning') and not is_known)
@@ -124,15 +124,15 @@ production as (
         'production_inference' as metric,
         period,
         least(known, production)::decimal(38, 12) as measured_low,
-        (production + unknown::double * (production::double / nullif(production + other, 0)))::decimal(38, 12)
+        (production + undeclared::double * (production::double / nullif(production + other, 0)))::decimal(38, 12)
             as measured,
-        (production + unknown + possible)::decimal(38, 12) as measured_high,
-        (production + other + unknown + possible) as measured_cost,
-        (production + unknown + possible - least(known, production)) as undecided_cost,
+        (production + undeclared + possible)::decimal(38, 12) as measured_high,
+        (production + other + undeclared + possible) as measured_cost,
+        (production + undeclared + possible - least(known, production)) as undecided_cost,
         null::double as attributed_share,
         sample_size
     from served
-    where production + unknown + possible > 0
+    where production + undeclared + possible > 0
 ),
 
 trained as (

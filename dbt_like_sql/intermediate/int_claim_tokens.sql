@@ -15,7 +15,7 @@ ranked as (
         effective_cost,
         sum(requests) over (
             partition by usage_period order by cost_per_request, llm_model, provider_name, hosting, workload, cost_basis
-        )::double / sum(requests) over (partition by usage_period)::double as share
+        )::double / sum(requests) over (partition by usage_period)::double as request_share
     from models
     where requests > 0 and cost_per_request > 0
 ),
@@ -25,9 +25,9 @@ counted as (
     select
         'request_price' as metric,
         period,
-        min(price) filter (where share >= 0.1) as measured_low,
-        min(price) filter (where share >= 0.5) as measured,
-        min(price) filter (where share >= 0.9) as measured_high,
+        min(price) filter (where request_share >= 0.1) as measured_low,
+        min(price) filter (where request_share >= 0.5) as measured,
+        min(price) filter (where request_share >= 0.9) as measured_high,
         sum(effective_cost) as measured_cost,
         sum(requests)::bigint as sample_size
     from ranked
@@ -176,9 +176,19 @@ compared as (
 ),
 
 -- Both prices of gpt-4o, on each month's last day.
+prices as (
+    select
+        priced_on,
+        price_source,
+        unnest(['gpt_4o_input_price', 'gpt_4o_output_price']) as metric,
+        unnest([uncached_input_price, output_price]) as price
+    from reference.list_prices
+    where provider_name = 'OpenAI' and llm_model = 'gpt-4o' and input_tokens = 1000
+),
+
 listed as (
     select
-        if(bucket = 'uncached_input_price', 'gpt_4o_input_price', 'gpt_4o_output_price') as metric,
+        metric,
         date_trunc('month', priced_on)::date as period,
         price::double as measured_low,
         price::double as measured,
@@ -186,23 +196,19 @@ listed as (
         1::bigint as sample_size,
         'List price on ' || priced_on || ', ' || price_source as note,
         false as is_of_bills
-    from (
-        select * from reference.list_prices
-        unpivot (price for bucket in (uncached_input_price, output_price)) as prices
-    )
-    where provider_name = 'OpenAI' and llm_model = 'gpt-4o' and input_tokens = 1000
+    from prices
 ),
 
 steps as (
     select
         short.priced_on,
         short.llm_model,
-        max(long.uncached_input_price::double / short.uncached_input_price::double) as multiple
+        max(lengthy.uncached_input_price::double / short.uncached_input_price::double) as multiple
     from reference.list_prices as short
-    inner join reference.list_prices as long using (priced_on, provider_name, llm_model)
+    inner join reference.list_prices as lengthy using (priced_on, provider_name, llm_model)
     where
         short.input_tokens = 1000
-        and long.input_tokens = 500000
+        and lengthy.input_tokens = 500000
         and short.is_used
         and short.uncached_input_price > 0
     group by all

@@ -42,7 +42,15 @@ judged as (
     select
         claims.*,
         months.period,
-        measures.* exclude (metric, period),
+        measures.measured_low,
+        measures.measured,
+        measures.measured_high,
+        measures.measured_cost,
+        measures.undecided_cost,
+        measures.attributed_share,
+        measures.sample_size,
+        measures.note,
+        measures.is_of_bills,
         estimated.estimated_cost,
         case
             when measures.measured_low is null then 'no_data'

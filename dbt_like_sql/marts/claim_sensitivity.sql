@@ -1,7 +1,7 @@
 /*
 The headline under every definition a critic could pick: which money, what idle machines count as, with or without
-storage and tokens bought from an API, on which side fine-tuning, development, batch work and warm pools stand, and over which
-months. The interval and the verdict are made as in marts.claim_checks; storage and development left in count in T.
+storage and tokens bought from an API, on which side fine-tuning, development, batch work and warm pools stand, and over
+which months. The interval and the verdict are made as in marts.claim_checks; storage and development left in count in T.
 One row per claim, month of use and definition.
 */
 with
@@ -12,18 +12,18 @@ sides as (
 
 options as (
     select
-        storage.option as storage,
-        api.option as api,
-        fine_tuning.option as fine_tuning,
-        development.option as development,
-        batch_transform.option as batch_transform,
-        warm_pool.option as warm_pool
-    from (select unnest(['left_out', 'in_total']) as option) as storage
-    cross join (select unnest(['with', 'left_out']) as option) as api
-    cross join (select unnest(['training', 'inference']) as option) as fine_tuning
-    cross join (select unnest(['left_out', 'training', 'inference']) as option) as development
-    cross join (select unnest(['inference', 'training']) as option) as batch_transform
-    cross join (select unnest(['owner', 'inference']) as option) as warm_pool
+        storages.storage,
+        apis.api,
+        fine_tunings.fine_tuning,
+        developments.development,
+        batch_transforms.batch_transform,
+        warm_pools.warm_pool
+    from unnest(['left_out', 'in_total']) as storages (storage)
+    cross join unnest(['with', 'left_out']) as apis (api)
+    cross join unnest(['training', 'inference']) as fine_tunings (fine_tuning)
+    cross join unnest(['left_out', 'training', 'inference']) as developments (development)
+    cross join unnest(['inference', 'training']) as batch_transforms (batch_transform)
+    cross join unnest(['owner', 'inference']) as warm_pools (warm_pool)
 ),
 
 -- A class and an option meet once: which side the class stands on under each option that may move it.

@@ -7,8 +7,8 @@ with
 
 settings as (
     select
-        max(amount) filter (where name = 'commitment_discount')::double as committed,
-        max(amount) filter (where name = 'spot_discount')::double as spot
+        max(amount) filter (where name = 'commitment_discount')::double as commitment_discount,
+        max(amount) filter (where name = 'spot_discount')::double as spot_discount
     from reference.claim_settings
 ),
 
@@ -29,7 +29,7 @@ compared as (
         bought.gpu_hours,
         bought.effective_cost as actual_cost,
         own.cost_per_gpu_hour as own_rate,
-        if(options.alternative = 'spot', settings.spot, settings.committed) as discount
+        if(options.alternative = 'spot', settings.spot_discount, settings.commitment_discount) as discount
     from rates as bought
     cross join options
     cross join settings

@@ -16,29 +16,29 @@ last_month as (
     select max(months.period) as period
     from intermediate.int_claim_months as months
     inner join intermediate.int_reported_until as reported
-        on reported.reported_until_date >= months.last_date
+        on months.last_date <= reported.reported_until_date
 ),
 
 costs as (
     select
         last_month.period,
-        costs.is_api,
-        costs.accelerator,
-        sum(costs.effective_cost)::decimal(38, 12) as effective_cost
-    from intermediate.int_claim_costs as costs
+        spend.is_api,
+        spend.accelerator,
+        sum(spend.effective_cost)::decimal(38, 12) as effective_cost
+    from intermediate.int_claim_costs as spend
     inner join last_month
-        on costs.usage_period = last_month.period
-    where costs.workload = 'inference'
+        on spend.usage_period = last_month.period
+    where spend.workload = 'inference'
     group by all
-    having sum(costs.effective_cost) > 0
+    having sum(spend.effective_cost) > 0
 )
 
 select
     costs.period as based_on_period, -- First day of the last whole month, which is projected.
-    (costs.period + to_months(month_number::integer))::date as period, -- First day of the month projected.
+    (costs.period + to_months(projected.month_number::integer))::date as period, -- First day of the month projected.
     if(costs.is_api, 'tokens', coalesce(costs.accelerator, 'other')) as bought, -- tokens, an accelerator, or other.
     costs.effective_cost as actual_cost, -- What inference cost in that last whole month.
-    (costs.effective_cost::double * pow(1 + settings.growth, month_number))::decimal(38, 12)
+    (costs.effective_cost::double * pow(1 + settings.growth, projected.month_number))::decimal(38, 12)
         as projected_cost, -- The same, grown.
     'plan.request_growth ' || settings.growth || ' a month; all else stays as in '
     || strftime(costs.period, '%Y-%m') || if(costs.is_api, '', '; machines grow with requests')

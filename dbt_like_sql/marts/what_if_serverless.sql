@@ -29,8 +29,10 @@ shared as (
     select
         costs.*,
         settings.multiple,
-        (settings.operations * costs.effective_cost::double
-        / sum(costs.effective_cost::double) over (partition by costs.usage_period))::decimal(38, 12) as operations_cost
+        (
+            settings.operations * costs.effective_cost::double
+            / sum(costs.effective_cost::double) over (partition by costs.usage_period)
+        )::decimal(38, 12) as operations_cost
     from costs
     cross join settings
 )

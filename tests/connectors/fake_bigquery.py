@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import pyarrow as pa
 from google.cloud.bigquery_storage_v1 import types
 

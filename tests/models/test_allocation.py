@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.allocation import allocate
-from models.machines import OWNER
 from models.facts import COST_COLUMNS, Schema
+from models.machines import OWNER
 from models.money import MONEY
 
 SCHEMA: Schema = {
