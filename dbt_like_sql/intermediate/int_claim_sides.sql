@@ -64,17 +64,14 @@ spanned as (
     cross join life
     inner join costs
         on months.period >= costs.usage_period
-            and costs.usage_period >= case spans.span
-                when '1_month' then months.period
-                when '3_months' then months.period - interval 2 month
-                when '12_months' then months.period - interval 11 month
-                when 'since_first_training' then months.first_period
-                when 'training_spread'
-                    then if(
-                        costs.workload in ('training', 'fine_tuning'),
-                        months.period - to_months(life.months - 1),
-                        months.period::timestamp
-                    )
+            and costs.usage_period >= case
+                when spans.span = '1_month' then months.period
+                when spans.span = '3_months' then months.period - interval 2 month
+                when spans.span = '12_months' then months.period - interval 11 month
+                when spans.span = 'since_first_training' then months.first_period
+                when spans.span = 'training_spread' and costs.workload in ('training', 'fine_tuning')
+                    then months.period - to_months(life.months - 1)
+                when spans.span = 'training_spread' then months.period
             end
     group by all
 ),

@@ -112,7 +112,7 @@ served as (
             as undeclared,
         greatest(coalesce(sum(effective_cost) filter (
             where production != 'other'
-                and (workload = 'unattributed' or workload in ('training', 'fine_tuning') and not is_known)
+            and (workload = 'unattributed' or workload in ('training', 'fine_tuning') and not is_known)
         ), 0), 0) as possible,
         sum(row_count) filter (where workload = 'inference')::bigint as sample_size
     from costs

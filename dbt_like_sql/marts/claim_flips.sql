@@ -75,14 +75,22 @@ judged as (
         measures.*,
         case
             when checks.verdict in ('withheld', 'no_data') then checks.verdict
-            when measures.inference_low >= checks.claimed_low and measures.inference_high <= checks.claimed_high then 'holds'
-            when measures.inference_high < checks.claimed_low or measures.inference_low > checks.claimed_high then 'fails'
+            when
+                measures.inference_low >= checks.claimed_low and measures.inference_high <= checks.claimed_high
+                then 'holds'
+            when
+                measures.inference_high < checks.claimed_low or measures.inference_low > checks.claimed_high
+                then 'fails'
             else 'undetermined'
         end as verdict_if_inference,
         case
             when checks.verdict in ('withheld', 'no_data') then checks.verdict
-            when measures.training_low >= checks.claimed_low and measures.training_high <= checks.claimed_high then 'holds'
-            when measures.training_high < checks.claimed_low or measures.training_low > checks.claimed_high then 'fails'
+            when
+                measures.training_low >= checks.claimed_low and measures.training_high <= checks.claimed_high
+                then 'holds'
+            when
+                measures.training_high < checks.claimed_low or measures.training_low > checks.claimed_high
+                then 'fails'
             else 'undetermined'
         end as verdict_if_training
     from marts.claim_checks as checks

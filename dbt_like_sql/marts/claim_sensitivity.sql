@@ -1,8 +1,8 @@
 /*
 The headline under every definition a critic could pick: which money, what idle machines count as, with or without
 storage and tokens bought from an API, on which side fine-tuning, development, batch work and warm pools stand, and over
-which months. The interval and the verdict are made as in marts.claim_checks; storage and development left in count in T.
-One row per claim, month of use and definition.
+which months. The interval and the verdict are made as in marts.claim_checks; storage and development left in count in
+T. One row per claim, month of use and definition.
 */
 with
 

@@ -291,7 +291,21 @@ def test_too_few_lines_are_refused(tmp_path: Path) -> None:
 
 
 def test_command_line_writes_a_sample(tmp_path: Path) -> None:
-    main(["--out", str(tmp_path), "--lines", "1500", "--seed", "3", "--tagging", "none", "--no-gcp"])
+    main(
+        [
+            "--out",
+            str(tmp_path),
+            "--lines",
+            "1500",
+            "--seed",
+            "3",
+            "--tagging",
+            "none",
+            "--no-gcp",
+            "--no-gpu",
+            "--no-tokens",
+        ]
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"bills", "truth"}
 
 
