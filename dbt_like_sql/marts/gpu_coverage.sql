@@ -85,7 +85,7 @@ sums as (
         source,
         named_resource,
         status,
-        sum(gpu_hours) as gpu_hours,
+        sum(gpu_hours)::decimal(38, 12) as gpu_hours,
         sum(effective_cost) as effective_cost
     from (
         select * from billed

@@ -86,7 +86,7 @@ def test_a_period_shows_that_month_only(desk: Desk, command: str, column: str) -
     assert desk.type(command, "--json", "--period", "2019-01").json == []
 
 
-@pytest.mark.parametrize("command", ["split", "idle", "models", "unattributed"])
+@pytest.mark.parametrize("command", ["split", "idle", "unattributed"])
 def test_the_longest_bar_belongs_to_the_largest_amount(desk: Desk, command: str) -> None:
     shown = desk.type(command).out.splitlines()
     largest = max((Decimal(row["effective_cost"]) for row in desk.type(command, "--json").json), default=Decimal(0))

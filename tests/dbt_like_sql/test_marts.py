@@ -153,7 +153,8 @@ def test_everything_builds_and_agrees_on_an_empty_warehouse(warehouse: Warehouse
     warehouse.claim()
     warehouse.build()
     assert warehouse.refusals() == set()
-    assert all(warehouse.rows(f"select * from {model.table}") == [] for model in MODELS)
+    filled = [model.table for model in MODELS if warehouse.rows(f"select * from {model.table}")]
+    assert set(filled) <= {"marts.about", "marts.what_if_growth"}, filled  # what they say needs no bill
 
 
 def test_tiny_warehouse_passes_every_check(tiny: Warehouse) -> None:
