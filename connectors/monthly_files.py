@@ -27,6 +27,8 @@ JSON: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.g
 DATA: Final = (*JSON, ".csv", ".csv.gz", ".tsv", ".txt", ".txt.gz", ".parquet", ".out")
 # What reading means: another number loads every month again.
 READING: Final = 1
+# Where files lie is not what they say: a folder that moved is not read again.
+_PLACE: Final = {"location", "endpoint_url", "region", "profile"}
 
 
 class FileOptions(BaseModel):
@@ -86,7 +88,11 @@ class MonthlyFiles(ABC):
         return [self._version(month, files) for month, files in sorted(by_month.items())]
 
     def _version(self, month: date, files: Sequence[SourceFile]) -> SourceVersion:
-        content = [READING, self._where.model_dump(mode="json"), [(file.name, file.etag) for file in files]]
+        content = [
+            READING,
+            self._where.model_dump(mode="json", exclude=_PLACE),
+            [(file.name, file.etag) for file in files],
+        ]
         fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
         return SourceVersion(month, fingerprint, files, is_final=next_month(month) <= self._now().date())
 
