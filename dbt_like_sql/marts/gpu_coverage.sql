@@ -50,7 +50,7 @@ billed as (
             when coarse.resource_id is not null then 'no_hourly_lines'
             else 'no_metric'
         end as status,
-        spent.gpu_hours::double as gpu_hours,
+        spent.gpu_hours,
         spent.effective_cost
     from intermediate.int_accelerator_costs as spent
     left join coarse using (source, billing_period, resource_id)
@@ -63,7 +63,7 @@ metrics as (
         source,
         if(counts_as = 'unmatched', coalesce(named_id, named), null) as named_resource,
         if(counts_as = 'unmatched', match, counts_as) as status,
-        measured_hours as gpu_hours
+        measured_hours::decimal(38, 12) as gpu_hours
     from ledger.gpu_utilization_hourly
 ),
 
@@ -74,7 +74,7 @@ jobs as (
         source,
         if(match = 'matched', null, coalesce(named_id, named)) as named_resource,
         match as status,
-        date_diff('second', started_at, ended_at) / 3600.0 * accelerator_count as gpu_hours
+        (date_diff('second', started_at, ended_at) / 3600.0 * accelerator_count)::decimal(38, 12) as gpu_hours
     from ledger.gpu_jobs
 ),
 
