@@ -27,6 +27,7 @@ from connectors.landing import jailed
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
 from models.errors import BadInput
 from models.facts import Fact
+from models.months import next_month
 
 # Providers restate for about a month. A month is read again until it has been read this long after its last day.
 SETTLED_AFTER: Final = timedelta(days=34)
@@ -146,11 +147,11 @@ class ApiMonths(ABC):
             current = _current(self._folder(month))
             if current is None or not _has_settled(month, current):
                 yield month
-            month = _following(month)
+            month = next_month(month)
 
     def _refresh(self, month: date, until: date, endpoints: Sequence[Endpoint]) -> None:
         first = max(month, self._api_options.since or month)
-        span = Span(first, min(_following(month), until + DAY))
+        span = Span(first, min(next_month(month), until + DAY))
         if not span.days:
             return
         folder = self._folder(month)
@@ -222,7 +223,7 @@ def _current(folder: Path) -> dict[str, Any] | None:
 
 
 def _has_settled(month: date, current: Mapping[str, Any]) -> bool:
-    return date.fromisoformat(current["until"]) >= _following(month) - DAY + SETTLED_AFTER
+    return date.fromisoformat(current["until"]) >= next_month(month) - DAY + SETTLED_AFTER
 
 
 def _fingerprint(month: date, current: Mapping[str, Any]) -> str:
@@ -249,7 +250,3 @@ def _question(span: Span, endpoints: Sequence[Endpoint]) -> str:
 
 def _first_of(day: date) -> date:
     return day.replace(day=1)
-
-
-def _following(month: date) -> date:
-    return _first_of(month + timedelta(days=31))

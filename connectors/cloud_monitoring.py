@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from connectors import cloud_monitoring_series, gpu_readings, samples
 from connectors.gpu_readings import Readings
-from connectors.metric_pulls import MetricOptions, MetricPulls
+from connectors.metric_pulls import MetricOptions, MetricPulls, PeriodSeconds
 from connectors.samples import Series
 from connectors.source import Landed, Totals
 from models.facts import GPU_UTILIZATION, Fact, schema
@@ -25,18 +25,12 @@ if TYPE_CHECKING:
 KEPT: Final = 42
 
 
-def _period(seconds: int) -> int:
-    if seconds % 60 or 3600 % seconds:
-        raise ValueError("write whole minutes that divide an hour, for example 300")
-    return seconds
-
-
 class CloudMonitoringOptions(MetricOptions):
     """Say whose metrics."""
 
     projects: Annotated[list[str], Field(min_length=1)]
     """Projects whose metrics are read; of a metrics scope the scoping project sees the others' too."""
-    period_seconds: Annotated[int, Field(ge=60, le=3600), AfterValidator(_period)] = 300
+    period_seconds: PeriodSeconds = 300
     """Length of the averages that are asked for."""
     api_endpoint: str | None = None
     """Another Cloud Monitoring API; Google's when left out. Over http:// nobody signs in."""
@@ -48,16 +42,7 @@ class CloudMonitoring(MetricPulls):
     Options: type[BaseModel] = CloudMonitoringOptions
     groups = ("gpu",)
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = CloudMonitoringOptions.model_validate(options)
-        super().__init__(name, self._options, landing, on_bytes, now)
+    _options: CloudMonitoringOptions
 
     def asked(self) -> Mapping[str, Any]:
         """Give projects and period."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from connectors import cloudwatch_series, gpu_readings, samples
 from connectors.gpu_readings import Readings
-from connectors.metric_pulls import MetricOptions, MetricPulls
+from connectors.metric_pulls import MetricOptions, MetricPulls, PeriodSeconds
 from connectors.samples import Series
 from connectors.source import Landed, Totals
 from models.facts import GPU_UTILIZATION, Fact, schema
@@ -28,12 +28,6 @@ _KEPT_LONGEST: Final = 455
 logger = logging.getLogger(__name__)
 
 
-def _period(seconds: int) -> int:
-    if seconds % 60 or 3600 % seconds:
-        raise ValueError("write whole minutes that divide an hour, for example 300")
-    return seconds
-
-
 class CloudWatchOptions(MetricOptions):
     """Say whose metrics, in which regions."""
 
@@ -43,7 +37,7 @@ class CloudWatchOptions(MetricOptions):
     """Profile of the AWS configuration files; boto3's own chain decides when left out."""
     endpoint_url: str | None = None
     """Another endpoint for CloudWatch and SageMaker, for example a VPC endpoint."""
-    period_seconds: Annotated[int, Field(ge=60, le=3600), AfterValidator(_period)] = 300
+    period_seconds: PeriodSeconds = 300
     """Length of the averages that are asked for."""
     gpu_counts: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     """GPUs of one instance by the name of the SageMaker endpoint or job, where SageMaker cannot be asked."""
@@ -55,17 +49,11 @@ class CloudWatch(MetricPulls):
     Options: type[BaseModel] = CloudWatchOptions
     groups = ("gpu",)
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = CloudWatchOptions.model_validate(options)
-        self._has_said: set[str] = set()
-        super().__init__(name, self._options, landing, on_bytes, now)
+    _options: CloudWatchOptions
+
+    @cached_property
+    def _has_said(self) -> set[str]:
+        return set()
 
     def asked(self) -> Mapping[str, Any]:
         """Give account, regions and period."""

@@ -11,9 +11,10 @@ from typing import Final
 
 from connectors import gcp_text, gcp_totals, tabular
 from connectors.gcp_columns import GcpColumns
-from connectors.landing import Entry, Location, jailed
+from connectors.landing import Entry, Location, as_listed, jailed
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput
+from models.months import next_month
 
 DATA: Final = re.compile(r"\.(parquet|jsonl|ndjson|json|csv)(\.gz)?$|/[^/.]*\d{12}$", re.IGNORECASE)
 # Google sends invoices in the first days of a month, and says nowhere in the export that it has.
@@ -65,12 +66,9 @@ class ExportedFiles:
             BadInput: a file is not what was listed.
         """
         entries = self._known or self._list()
-        paths = []
-        for file in found.files:
-            entry = entries.get(file.name)
-            if entry is None or self._location.digest(entry) != file.etag:
-                raise BadInput(self._location.uri(file.name), "the file changed while reading", "Run again")
-            paths.append(self._land(entry, file.etag))
+        paths = [
+            self._land(as_listed(self._location, entries, file.name, file.etag), file.etag) for file in found.files
+        ]
         return Landed(found, paths)
 
     def parquet(self, file: SourceFile, path: Path) -> Path:
@@ -93,7 +91,7 @@ class ExportedFiles:
 def version(month: str, files: Sequence[SourceFile]) -> SourceVersion:
     """Make the version of an invoice month; once its invoice must be out, it is another one, and final."""
     period = date(int(month[:4]), int(month[4:]), 1)
-    final = (period + timedelta(days=31)).replace(day=1) + FINAL_AFTER <= datetime.now(UTC).date()
+    final = next_month(period) + FINAL_AFTER <= datetime.now(UTC).date()
     parts = [part for file in files for part in (file.name, str(file.size), file.etag)]
     return SourceVersion(period, _digest([month, str(final), *parts]), files, is_final=final)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -17,7 +17,7 @@ from connectors.checking import Check
 from connectors.gpu_readings import DECIMALS, HOUR, TOLERANCE
 from connectors.landing import jailed, seal
 from connectors.mapped_columns import MappedColumns
-from connectors.monthly_files import FileOptions, MonthlyFiles
+from connectors.monthly_files import FileOptions, MonthlyFiles, of_known
 from connectors.slurm import zone
 from connectors.source import Landed, Totals
 from models.errors import BadInput, BadSettings
@@ -34,20 +34,12 @@ FIX: Final = "Correct the file, or `columns` and `unit` in the configuration"
 SKEW: Final = timedelta(minutes=5)
 
 
-def _names(columns: dict[str, str]) -> dict[str, str]:
-    try:
-        monthly_files.check_columns(columns, KNOWN, ())
-    except BadSettings as error:
-        raise ValueError(str(error)) from None
-    return columns
-
-
 class GpuFileOptions(FileOptions):
     """Say which column is what, and in which unit."""
 
-    columns: Annotated[dict[str, str], AfterValidator(_names)]
+    columns: Annotated[dict[str, str], of_known(KNOWN)]
     """Column of `gpu_utilization` → column of the files; `hour` is the time of the sample or the start of the hour."""
-    values: Annotated[dict[str, str], AfterValidator(_names)] = Field(default_factory=dict)
+    values: Annotated[dict[str, str], of_known(KNOWN)] = Field(default_factory=dict)
     """Column of `gpu_utilization` → what it is in every row, for example `cluster: prod`."""
     unit: Literal["percent", "fraction"]
     """Whether full use is written 100 or 1: files do not say, and guessing is wrong by a factor of a hundred."""
@@ -64,20 +56,14 @@ class GenericGpu(MonthlyFiles):
 
     Options: type[BaseModel] = GpuFileOptions
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = GpuFileOptions.model_validate(options)
+    _options: GpuFileOptions
+
+    def check(self) -> None:
+        """Check that what no sample can do without is mapped."""
         chosen = {**self._options.columns, **self._options.values}
         monthly_files.check_columns(chosen, KNOWN, REQUIRED)
         if self._options.sample_seconds is None and "measured_seconds" not in chosen:
-            raise BadSettings(f"sources: {name}: say `sample_seconds`, or which column is `measured_seconds`")
-        super().__init__(name, self._options, landing, on_bytes, now)
+            raise BadSettings(f"sources: {self.name}: say `sample_seconds`, or which column is `measured_seconds`")
 
     def months_in(self, path: Path, name: str) -> Collection[date]:
         """Read the months of a file's samples.

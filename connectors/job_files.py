@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -16,10 +16,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from connectors import job_records, monthly_files
 from connectors.job_records import Job, short
 from connectors.job_words import OUTCOME_OF, WAITING, workload_of
-from connectors.monthly_files import FileOptions, MonthlyFiles
+from connectors.monthly_files import FileOptions, MonthlyFiles, of_known
 from connectors.slurm import zone
 from connectors.source import Landed, Totals
-from models.errors import BadInput, BadSettings
+from models.errors import BadInput
 from models.facts import GPU_JOBS, Fact
 
 KNOWN: Final = tuple(name for name in GPU_JOBS if name not in {"source_file", "source_row", "tags"})
@@ -33,20 +33,12 @@ _TEXTS: Final = tuple(
 _NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "unknown"})
 
 
-def _names(columns: dict[str, str]) -> dict[str, str]:
-    try:
-        monthly_files.check_columns(columns, KNOWN, ())
-    except BadSettings as error:
-        raise ValueError(str(error)) from None
-    return columns
-
-
 class JobFileOptions(FileOptions):
     """Say which column is what."""
 
-    columns: Annotated[dict[str, str], AfterValidator(_names)]
+    columns: Annotated[dict[str, str], of_known(KNOWN)]
     """Column of `gpu_jobs` → column of the files; a dot steps into an object: `status.startTime`."""
-    values: Annotated[dict[str, str], AfterValidator(_names)] = Field(default_factory=dict)
+    values: Annotated[dict[str, str], of_known(KNOWN)] = Field(default_factory=dict)
     """Column of `gpu_jobs` → what it is in every row, for example `cluster: prod`."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tag → column of the files."""
@@ -67,17 +59,11 @@ class JobFiles(MonthlyFiles):
 
     Options: type[BaseModel] = JobFileOptions
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = JobFileOptions.model_validate(options)
+    _options: JobFileOptions
+
+    def check(self) -> None:
+        """Check that what no record can do without is mapped."""
         monthly_files.check_columns({**self._options.columns, **self._options.values}, KNOWN, REQUIRED)
-        super().__init__(name, self._options, landing, on_bytes, now)
 
     def months_in(self, path: Path, name: str) -> Collection[date]:
         """Read the months that jobs ran in."""

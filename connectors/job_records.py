@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from connectors.monthly_files import next_month
 from models.errors import BadInput
 from models.facts import GPU_JOBS, Schema, declared, schema
+from models.months import next_month
 
 # An export may be written a little before this machine's clock gets there.
 SKEW: Final = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +62,18 @@ def open_location(
     from connectors.bucket import Bucket  # boto3 takes 0.3 s to import
 
     return Bucket(where, endpoint_url=endpoint_url, region=region, profile=profile)
+
+
+def as_listed(location: Location, entries: Mapping[str, Entry], key: str, digest: str) -> Entry:
+    """Find an object that was listed, seen to be unchanged.
+
+    Raises:
+        BadInput: it is gone, or another one.
+    """
+    entry = entries.get(key)
+    if entry is None or location.digest(entry) != digest:
+        raise BadInput(location.uri(key), "the file changed while reading", "Run again")
+    return entry
 
 
 def check_key(key: str) -> None:

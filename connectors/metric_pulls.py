@@ -15,15 +15,16 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connectors import samples
 from connectors.landing import jailed, seal
 from connectors.samples import Series
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput
+from models.months import next_month
 
 DAY: Final = timedelta(days=1)
 # Monitoring systems take in the last samples of a day a little late.
@@ -32,6 +33,15 @@ SETTLED: Final = timedelta(hours=1)
 READING: Final = 1
 _FILE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(\.open)?\.(\d+)\.([0-9a-f]{32})\.parquet")
 logger = logging.getLogger(__name__)
+
+
+def _divides_an_hour(seconds: int) -> int:
+    if seconds % 60 or 3600 % seconds:
+        raise ValueError("write whole minutes that divide an hour, for example 300")
+    return seconds
+
+
+PeriodSeconds: TypeAlias = Annotated[int, Field(ge=60, le=3600), AfterValidator(_divides_an_hour)]
 
 
 class MetricOptions(BaseModel):
@@ -99,23 +109,25 @@ class MetricPulls(ABC):
     the API no longer serves it. A month that is over and of which a day is neither here nor served is left out.
     """
 
+    Options: type[BaseModel] = MetricOptions
     groups: tuple[str, ...] = ()
+    _options: MetricOptions
 
     def __init__(
         self,
         name: str,
-        options: MetricOptions,
+        options: BaseModel,
         landing: Path,
         on_bytes: Callable[[int], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
+        self._options = cast("MetricOptions", self.Options.model_validate(options))
         self._landing = jailed(landing, name) / _digest(self.asked())[:16]
         self._on_bytes = on_bytes
         self._now = now
-        self._limits = options
         self._progress = Lock()
-        self.pace = Pace(options.max_concurrent, options.min_interval_seconds)
+        self.pace = Pace(self._options.max_concurrent, self._options.min_interval_seconds)
 
     @abstractmethod
     def asked(self) -> Mapping[str, Any]:
@@ -150,7 +162,7 @@ class MetricPulls(ABC):
             BadInput: the API cannot be asked; days already pulled stay.
         """
         now = self._now()
-        first = (self._limits.since or now.date() - timedelta(days=self._limits.window_days)).replace(day=1)
+        first = (self._options.since or now.date() - timedelta(days=self._options.window_days)).replace(day=1)
         oldest = now - timedelta(days=self.retention_days) if self.retention_days else None
         wanted = [
             (group, day)
@@ -168,7 +180,7 @@ class MetricPulls(ABC):
         return [version for version in found if version]
 
     def _pull_all(self, wanted: Sequence[tuple[str, date]], now: datetime) -> None:
-        with ThreadPoolExecutor(self._limits.max_concurrent) as pool:
+        with ThreadPoolExecutor(self._options.max_concurrent) as pool:
             pulls = [pool.submit(self._pull, group, day, now) for group, day in wanted]
             try:
                 for pull in pulls:
@@ -196,10 +208,10 @@ class MetricPulls(ABC):
         return found[0].path
 
     def _version(self, month: date, now: datetime) -> SourceVersion | None:
-        last = min(_next_month(month) - DAY, now.date())
+        last = min(next_month(month) - DAY, now.date())
         by_group = {group: self._files(self._landing / f"{month:%Y-%m}" / group) for group in self.groups}
         files = [(group, one) for group, found in by_group.items() for one in found]
-        is_past = _next_month(month) <= now.date()
+        is_past = next_month(month) <= now.date()
         if is_past and len(files) < len(self.groups) * len(list(_days(month, last))):
             logger.warning(
                 "%s: %s is no longer served whole, so it stays as it was loaded", self.name, f"{month:%Y-%m}"
@@ -228,7 +240,7 @@ class MetricPulls(ABC):
         folder = self._landing / f"{day:%Y-%m}" / group
         for pulled in (one for path in folder.glob(f"{day}.*") if (one := Pulled.of(path))):
             age = now.timestamp() - pulled.path.stat().st_mtime
-            if not pulled.is_open or age < self._limits.refresh_minutes * 60:
+            if not pulled.is_open or age < self._options.refresh_minutes * 60:
                 return True
         return False
 
@@ -265,10 +277,6 @@ def _digest(content: Any) -> str:
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _next_month(month: date) -> date:
-    return (month + timedelta(days=31)).replace(day=1)
 
 
 def _days(first: date, last: date) -> Iterator[date]:

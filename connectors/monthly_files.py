@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from connectors import tabular
-from connectors.landing import Entry, Location, jailed, open_location
+from connectors.landing import Entry, Location, as_listed, jailed, open_location
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput, BadSettings
+from models.months import next_month
 
 GZIP: Final = b"\x1f\x8b"
 JSON: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
@@ -49,20 +50,32 @@ class FileOptions(BaseModel):
 class MonthlyFiles(ABC):
     """List and land files by the months they hold; what they say is a subclass's."""
 
+    Options: type[BaseModel] = FileOptions
+    _options: FileOptions
+
     def __init__(
         self,
         name: str,
-        options: FileOptions,
+        options: BaseModel,
         landing: Path,
         on_bytes: Callable[[int], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
-        self._where = options
+        self._options = cast("FileOptions", self.Options.model_validate(options))
         self._landing = jailed(landing, name)
         self._on_bytes = on_bytes
         self._now = now
         self._known: dict[str, Entry] = {}
+        self.check()
+
+    def check(self) -> None:
+        """Check what a single option cannot tell.
+
+        Raises:
+            BadSettings: options do not go together.
+        """
+        return
 
     @abstractmethod
     def months_in(self, path: Path, name: str) -> Collection[date]:
@@ -70,8 +83,8 @@ class MonthlyFiles(ABC):
 
     @cached_property
     def _location(self) -> Location:
-        s3 = self._where.model_dump(include={"endpoint_url", "region", "profile"})
-        return open_location(self._where.location, **s3)
+        s3 = self._options.model_dump(include={"endpoint_url", "region", "profile"})
+        return open_location(self._options.location, **s3)
 
     def versions(self) -> Sequence[SourceVersion]:
         """List the months there are, oldest first; every file is read for its months.
@@ -90,7 +103,7 @@ class MonthlyFiles(ABC):
     def _version(self, month: date, files: Sequence[SourceFile]) -> SourceVersion:
         content = [
             READING,
-            self._where.model_dump(mode="json", exclude=_PLACE),
+            self._options.model_dump(mode="json", exclude=_PLACE),
             [(file.name, file.etag) for file in files],
         ]
         fingerprint = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
@@ -103,12 +116,9 @@ class MonthlyFiles(ABC):
             BadInput: a file changed meanwhile.
         """
         entries = self._known or self._list()
-        paths = []
-        for file in version.files:
-            entry = entries.get(file.name)
-            if entry is None or self._location.digest(entry) != file.etag:
-                raise BadInput(self._location.uri(file.name), "the file changed while reading", "Run again")
-            paths.append(self._land(entry, file.etag))
+        paths = [
+            self._land(as_listed(self._location, entries, file.name, file.etag), file.etag) for file in version.files
+        ]
         return Landed(version, paths)
 
     def _list(self) -> dict[str, Entry]:
@@ -127,11 +137,6 @@ class MonthlyFiles(ABC):
 def files(landed: Landed) -> list[tuple[Path, str]]:
     """Give the landed files with their names."""
     return [(path, file.name) for file, path in zip(landed.version.files, landed.paths, strict=True)]
-
-
-def next_month(month: date) -> date:
-    """Give the first day of the month after."""
-    return (month.replace(day=28) + (date(2000, 1, 5) - date(2000, 1, 1))).replace(day=1)
 
 
 def is_json(name: str) -> bool:
@@ -218,6 +223,19 @@ def check_columns(chosen: Mapping[str, str], known: Collection[str], required: S
     for one_of in required:
         if not set(one_of) & set(chosen):
             raise BadSettings(f"columns: name the column for {' or '.join(one_of)}")
+
+
+def of_known(known: Collection[str]) -> AfterValidator:
+    """Refuse a mapping in the configuration that names an unknown column of ours."""
+
+    def names(columns: dict[str, str]) -> dict[str, str]:
+        try:
+            check_columns(columns, known, ())
+        except BadSettings as error:
+            raise ValueError(str(error)) from None
+        return columns
+
+    return AfterValidator(names)
 
 
 def _short(text: str) -> str:

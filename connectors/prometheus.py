@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -77,16 +77,7 @@ class Prometheus(MetricPulls):
     Options: type[BaseModel] = PrometheusOptions
     groups = ("gpu", "pods", "vllm")
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = PrometheusOptions.model_validate(options)
-        super().__init__(name, self._options, landing, on_bytes, now)
+    _options: PrometheusOptions
 
     def asked(self) -> Mapping[str, Any]:
         """Give server, matchers and step."""

@@ -17,6 +17,7 @@ from connectors.job_words import workload_of
 from connectors.prometheus_series import NODES, label, resources, share
 from connectors.samples import NAME
 from models.facts import GPU_JOBS, schema
+from models.months import next_month
 
 REQUESTS: Final = "kube_pod_container_resource_requests"
 # Replicas of time-slicing (`nvidia_com_gpu_shared`) are no devices: how many share one is not said.
@@ -237,5 +238,5 @@ def _instant(microseconds: int) -> datetime:
 
 
 def _end_of(month: date) -> int:
-    following = (month + timedelta(days=31)).replace(day=1)
+    following = next_month(month)
     return int(datetime(following.year, following.month, 1, tzinfo=UTC).timestamp()) * samples.SECOND

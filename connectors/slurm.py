@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -57,16 +57,7 @@ class Slurm(MonthlyFiles):
 
     Options: type[BaseModel] = SlurmOptions
 
-    def __init__(
-        self,
-        name: str,
-        options: BaseModel,
-        landing: Path,
-        on_bytes: Callable[[int], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._options = SlurmOptions.model_validate(options)
-        super().__init__(name, self._options, landing, on_bytes, now)
+    _options: SlurmOptions
 
     def months_in(self, path: Path, name: str) -> Collection[date]:
         """Read the months that jobs ran in."""

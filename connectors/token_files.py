@@ -21,7 +21,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import token_records, token_rows, usage_objects
-from connectors.landing import Entry, Location, jailed, open_location
+from connectors.landing import Entry, Location, as_listed, jailed, open_location
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
 from connectors.token_records import Record, explained
 from connectors.token_rows import Row
@@ -127,12 +127,9 @@ class TokenFiles(ABC):
             BadInput: a file is not what was listed.
         """
         entries = self._known or self._list()
-        paths = []
-        for file in version.files:
-            entry = entries.get(file.name)
-            if entry is None or self._location.digest(entry) != file.etag:
-                raise BadInput(self._location.uri(file.name), "the file changed while reading", "Run again")
-            paths.append(self._land(entry, file.etag))
+        paths = [
+            self._land(as_listed(self._location, entries, file.name, file.etag), file.etag) for file in version.files
+        ]
         return self._landed(version, paths)
 
     def _landed(self, version: SourceVersion, paths: Sequence[Path]) -> Landed:

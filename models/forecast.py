@@ -25,6 +25,8 @@ from math import sqrt
 from statistics import fmean, median
 from typing import Final
 
+from models.months import next_month
+
 MIN_HISTORY: Final = 14
 """Days below which nothing is forecast."""
 _WINDOW: Final = 56
@@ -113,8 +115,8 @@ def backtest(history: Sequence[float], first: date) -> list[HeldOut]:
         first: day of `history[0]`.
     """
     found: list[HeldOut] = []
-    month = first if first.day == 1 else _next_month(first)
-    while (end := _next_month(month)) <= first + timedelta(days=len(history)):
+    month = first if first.day == 1 else next_month(first)
+    while (end := next_month(month)) <= first + timedelta(days=len(history)):
         begin, stop = (month - first).days, (end - first).days
         known = history[:begin]
         foreseen = forecast(known, stop - begin) if begin >= _LEVEL_DAYS else None
@@ -140,10 +142,6 @@ def widened(foreseen: Forecast, held_out: Sequence[HeldOut]) -> Forecast:
         [max(floor, total - width) for total, width in zip(totals, widths, strict=True)],
         [total + width for total, width in zip(totals, widths, strict=True)],
     )
-
-
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
 def _weekday_effects(values: Sequence[float]) -> list[float]:

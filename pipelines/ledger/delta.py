@@ -135,6 +135,10 @@ class Table:
             key: Partition(*key, load_id=_load_id(paths[0]), files=tuple(sorted(paths))) for key, paths in found.items()
         }
 
+    def files(self) -> list[str]:
+        """Give the paths of everything that is current."""
+        return [path for partition in self.partitions().values() for path in partition.files]
+
     def write(self, source: str, period: date, load_id: str, frames: Sequence[pl.LazyFrame]) -> list[AddAction]:
         """Stream frames into new files of a partition; nothing is current until `commit`.
 

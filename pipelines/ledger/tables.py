@@ -117,7 +117,7 @@ class Ledger:
 
     def current_loads(self) -> pl.DataFrame:
         """Give the loads that are current, one row per fact, source and billing period."""
-        files = [path for partition in self.loads.partitions().values() for path in partition.files]
+        files = self.loads.files()
         if not files:
             return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **LOADS})
         loads = self.loads.scan(files).collect()
@@ -165,7 +165,7 @@ class Ledger:
 
     def acts(self) -> pl.DataFrame:
         """Give every pin and every reopening, oldest first."""
-        files = [path for partition in self._pins.partitions().values() for path in partition.files]
+        files = self._pins.files()
         if not files:
             return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **PINS})
         acts = self._pins.scan(files).sort("pinned_at").collect()

@@ -5,7 +5,7 @@ No `from __future__ import annotations` here: Dagster reads the type of `context
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -39,6 +39,7 @@ from pipelines.warehouse.usage import refresh_tokens
 MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date="2015-01", fmt="%Y-%m", end_offset=1)
 FRESH: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 """The daily schedule touches these once a day, changed or not; after two missed days they are stale."""
+_SOURCES: Final = "sources"
 _FACTS: Final = (
     "ledger.charges_daily",
     "ledger.gpu_hours",
@@ -75,13 +76,13 @@ def source_asset(settings: Settings, name: str, kind: str, progress: Progress) -
     """
 
     @dg.asset(
-        key=["sources", name],
+        key=[_SOURCES, name],
         group_name="ledger",
         kinds={"deltalake", "polars"},
         partitions_def=MONTHS,
         freshness_policy=FRESH,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=["sources", name])],
+        check_specs=[dg.AssetCheckSpec("every_month_loaded", asset=[_SOURCES, name])],
         description=f"What `{name}` ({kind}) says, by month; unchanged months cost nothing.",
         metadata={
             "dagster/column_schema": column_schema({name: column.meaning for name, column in CHARGES.items()}),
@@ -178,7 +179,7 @@ def _again(context: dg.AssetExecutionContext, progress: Progress) -> Iterator[No
 
 def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     """Make the asset that tags changed months and aggregates them by day and hour."""
-    sources = [dg.AssetKey(["sources", source.name]) for source in settings.sources]
+    sources = [dg.AssetKey([_SOURCES, source.name]) for source in settings.sources]
 
     @dg.multi_asset(
         specs=[
@@ -353,6 +354,19 @@ def all_assets(settings: Settings, progress: Progress | None = None) -> list[dg.
     ]
 
 
+def month_range(first: date, last: date) -> dict[str, str]:
+    """Give the tags that make one run load a range of months."""
+    return {
+        "dagster/asset_partition_range_start": f"{first:%Y-%m}",
+        "dagster/asset_partition_range_end": f"{last:%Y-%m}",
+    }
+
+
+def after_sources(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetKey]:
+    """Name the assets that come after the sources."""
+    return [key for asset in assets for key in asset.keys if key.path[0] != _SOURCES]
+
+
 def run_in_process(settings: Settings, months: list[date], progress: Progress) -> bool:
     """Run the assets here and now: the loads of these months, then everything after them; tell whether all succeeded.
 
@@ -361,14 +375,9 @@ def run_in_process(settings: Settings, months: list[date], progress: Progress) -
     assets = all_assets(settings, progress)
     tags, selection = {}, None
     if months:
-        tags = {
-            "dagster/asset_partition_range_start": f"{min(months):%Y-%m}",
-            "dagster/asset_partition_range_end": f"{max(months):%Y-%m}",
-        }
+        tags = month_range(min(months), max(months))
     else:
-        selection = dg.AssetSelection.all() - dg.AssetSelection.groups("ledger") | dg.AssetSelection.assets(
-            *_fact_keys()
-        )
+        selection = after_sources(assets)
     with dg.DagsterInstance.ephemeral() as instance:
         try:
             result = dg.materialize(
@@ -381,7 +390,3 @@ def run_in_process(settings: Settings, months: list[date], progress: Progress) -
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             raise Stopped(last_signal()) from None
     return bool(result.success)
-
-
-def _fact_keys() -> list[dg.AssetKey]:
-    return [dg.AssetKey(table.split(".")) for table in _FACTS]

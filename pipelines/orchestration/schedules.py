@@ -11,6 +11,7 @@ import dagster as dg
 
 from models.errors import ApportionError
 from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.assets import month_range
 from pipelines.orchestration.close import close, gates_of
 from pipelines.settings import Settings
 
@@ -29,14 +30,6 @@ def refresh_job() -> Any:  # Dagster does not export what this is
         selection=dg.AssetSelection.all(),
         description="Load the months that changed, tag them, rebuild the marts, publish. Unchanged ones cost nothing.",
     )
-
-
-def month_range(first: date, last: date) -> dict[str, str]:
-    """Give the tags that make one run load a range of months."""
-    return {
-        "dagster/asset_partition_range_start": f"{first:%Y-%m}",
-        "dagster/asset_partition_range_end": f"{last:%Y-%m}",
-    }
 
 
 def previous_month(day: date) -> date:

@@ -10,10 +10,10 @@ import dagster as dg
 
 from models.errors import ApportionError, BadInput, BadSettings, Refused
 from pipelines.ledger.tables import Ledger
-from pipelines.orchestration.assets import all_assets
+from pipelines.orchestration.assets import after_sources, all_assets, month_range
 from pipelines.orchestration.notify import news, send, without_secrets
 from pipelines.orchestration.plan import Plan, content, plan, tagging_of
-from pipelines.orchestration.schedules import REFRESH, month_range
+from pipelines.orchestration.schedules import REFRESH
 from pipelines.settings import Settings
 from pipelines.warehouse.facts import digest
 from pipelines.warehouse.reader import NotFound
@@ -53,7 +53,9 @@ def news_of_bills(settings: Settings) -> dg.SensorDefinition:
                 tags={**month_range(min(todo.months), max(todo.months)), "trigger": "news"},
             )
         else:
-            request = dg.RunRequest(run_key=f"news-{seen}", tags={"trigger": "news"}, asset_selection=_after(settings))
+            request = dg.RunRequest(
+                run_key=f"news-{seen}", tags={"trigger": "news"}, asset_selection=after_sources(all_assets(settings))
+            )
         return dg.SensorResult(run_requests=[request], cursor=seen)
 
     return new_bills
@@ -70,12 +72,6 @@ def _digest(settings: Settings, todo: Plan) -> str:
             content(settings, Ledger.of(settings), tagging_of(settings)),
         ]
     )
-
-
-def _after(settings: Settings) -> list[dg.AssetKey]:
-    """Give everything that comes after the sources."""
-    keys = (key for asset in all_assets(settings) for key in asset.keys)
-    return [key for key in keys if key.path[0] != "sources"]
 
 
 def failed_runs(settings: Settings) -> dg.SensorDefinition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,11 +13,23 @@ from typing import Final
 import duckdb
 import polars as pl
 
+from models import money
+from models.facts import Schema
 from pipelines.settings import Settings
 from pipelines.warehouse.facts import digest
-from pipelines.warehouse.tables import TABLES, comment_statements, create_statement
+from pipelines.warehouse.tables import MONEY, TABLES, comment_statements, create_statement
 
 _SCHEMAS: Final = ("ledger", "computed", "reference", "staging", "intermediate", "marts")
+_POLARS: Final[Schema] = {
+    "varchar": pl.String,
+    "date": pl.Date,
+    "integer": pl.Int32,
+    "bigint": pl.Int64,
+    "double": pl.Float64,
+    "timestamp": pl.Datetime("us"),
+    "boolean": pl.Boolean,
+    MONEY: money.MONEY,
+}
 _BUILDS: Final = """
 create table computed.builds (
     source varchar, billing_period date, charges_id varchar, attributions_id varchar, spelt varchar
@@ -144,6 +156,27 @@ def drop_months(connection: duckdb.DuckDBPyConnection, keep: set[tuple[str, date
                 connection.execute(f"delete from {table} where source = ? and billing_period = ?", [source, period])
         connection.execute("delete from computed.builds where source = ? and billing_period = ?", [source, period])
         connection.commit()
+
+
+def replace_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object] | Sequence[object]]
+) -> None:
+    """Replace a whole small table by rows: mappings, of which a column may be absent, or cells in the table's order."""
+    types = {name: _POLARS[dtype] for name, (dtype, _) in TABLES[table][1].items()}
+    cells = [[row.get(name) for name in types] if isinstance(row, Mapping) else row for row in rows]
+    replace_table(connection, table, pl.DataFrame(cells, schema=types, orient="row"))
+
+
+def is_made_from(connection: duckdb.DuckDBPyConnection, kind: str, content: str) -> bool:
+    """Tell whether tables of usage were made from just this."""
+    made = connection.sql("select digest from computed.usage_builds where kind = ?", params=[kind]).fetchall()
+    return made == [(content,)]
+
+
+def set_made_from(connection: duckdb.DuckDBPyConnection, kind: str, content: str) -> None:
+    """Remember what tables of usage were made from."""
+    connection.execute("delete from computed.usage_builds where kind = ?", [kind])
+    connection.execute("insert into computed.usage_builds values (?, ?)", [kind, content])
 
 
 def replace_table(connection: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:

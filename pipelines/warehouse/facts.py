@@ -106,14 +106,20 @@ class Reporting:
         """
         found = {self.currency: Decimal(1)}
         for native in set(currencies) - {self.currency}:
-            known = [rate for rate in self.rates if rate.currency == native and rate.effective_from <= period]
-            if not known:
+            rate = rate_in_force(self.rates, native, period)
+            if rate is None:
                 raise Refused(
                     f"{month}: the bill is in {native}, the report in {self.currency}, and there is no rate. "
                     f"Add one for {native} to `exchange_rates`."
                 )
-            found[native] = max(known, key=lambda rate: rate.effective_from).rate
+            found[native] = rate
         return found
+
+
+def rate_in_force(rates: Iterable[ExchangeRate], currency: str, month: date) -> Decimal | None:
+    """Give what one unit of a currency is worth in a month; None where nothing is configured for it."""
+    begun = [rate for rate in rates if rate.currency == currency and rate.effective_from <= month]
+    return max(begun, key=lambda rate: rate.effective_from).rate if begun else None
 
 
 @dataclass(frozen=True)

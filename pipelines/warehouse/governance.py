@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from models.facts import Schema
 from models.sharing import Sharing, share
 from models.variance import vary
 from pipelines.warehouse.build import build, sql_models
-from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.database import replace_rows, replace_table
 from pipelines.warehouse.outlook import refresh_outlook
 from pipelines.warehouse.restatements import refresh_restatements
-from pipelines.warehouse.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import duckdb
 
     from pipelines.ledger.tables import Ledger
@@ -75,12 +71,12 @@ def refresh_cost_variance(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, ledger: Ledger) -> None:
-    _replace(
+    replace_rows(
         connection,
         "reference.budgets",
         ((each.name, each.workload, each.team, each.llm_model, each.monthly) for each in settings.budgets),
     )
-    _replace(
+    replace_rows(
         connection,
         "reference.credit_grants",
         (
@@ -88,14 +84,14 @@ def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, le
             for each in settings.credits
         ),
     )
-    _replace(
+    replace_rows(
         connection,
         "reference.cogs_conditions",
         ((each.workload, each.environment, each.team, each.project) for each in settings.cogs),
     )
     expected = settings.expected
     named = {"payer": expected.payers, "account": expected.accounts, "provider": expected.providers}
-    _replace(connection, "reference.expected", ((kind, name) for kind, names in named.items() for name in names))
+    replace_rows(connection, "reference.expected", ((kind, name) for kind, names in named.items() for name in names))
     acts = ledger.acts()
     in_force = acts.join(ledger.pins(), on=["source", "billing_period", "pinned_at"], how="semi")["pinned_at"]
     replace_table(
@@ -111,12 +107,6 @@ def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, le
             pl.col("pinned_at").is_in(in_force.implode()).alias("is_in_force"),
         ),
     )
-
-
-def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[tuple[object, ...]]) -> None:
-    types: Schema = {"date": pl.Date, "decimal(38, 12)": pl.Decimal(38, 12)}
-    schema: Schema = {name: types.get(dtype, pl.String) for name, (dtype, _) in TABLES[table][1].items()}
-    replace_table(connection, table, pl.DataFrame(list(rows), schema=schema, orient="row"))
 
 
 def _build_views(connection: duckdb.DuckDBPyConnection) -> None:

@@ -10,7 +10,7 @@ from models.accelerators import catalogue
 from models.facts import Fact, Schema
 from models.machines import OWNER
 from pipelines.ledger.delta import Partition
-from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.database import is_made_from, replace_table, set_made_from
 from pipelines.warehouse.facts import digest
 from pipelines.warehouse.gpu_tables import GPU_TABLES
 
@@ -88,7 +88,7 @@ def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings:
     """Make the tables of accelerators agree with metrics, job records and bills; tell whether that took anything."""
     shapes = catalogue(settings.accelerators)
     facts = {fact: _partitions(ledger, fact) for fact in (Fact.GPU_UTILIZATION, Fact.GPU_JOBS)}
-    made_from = digest(
+    content = digest(
         [
             sorted(partition.load_id for partitions in facts.values() for partition in partitions),
             settings.idle.model_dump_json(),
@@ -96,15 +96,13 @@ def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings:
             sorted(connection.sql("select charges_id, attributions_id from computed.builds").fetchall()),
         ]
     )
-    known = connection.sql(f"select digest from computed.usage_builds where kind = '{_KIND}'").fetchall()
-    if known == [(made_from,)]:
+    if is_made_from(connection, _KIND, content):
         return False
     replace_table(connection, "reference.accelerators", shapes)
     limits = settings.idle.model_dump(include=set(GPU_TABLES["reference.idle"][1]))
     replace_table(connection, "reference.idle", pl.DataFrame([limits]))
     _replace_facts(connection, ledger, settings, facts)
-    connection.execute(f"delete from computed.usage_builds where kind = '{_KIND}'")
-    connection.execute("insert into computed.usage_builds values (?, ?)", [_KIND, made_from])
+    set_made_from(connection, _KIND, content)
     return True
 
 

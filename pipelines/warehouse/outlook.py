@@ -5,7 +5,7 @@ Forecasts and expectations are estimates: computed as float and rounded to cents
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from models.anomalies import MIN_HISTORY, Anomaly, find
-from models.facts import DataType, Schema
 from models.forecast import backtest, forecast, widened
-from models.money import MONEY
-from pipelines.warehouse.database import replace_table
-from pipelines.warehouse.tables import TABLES
+from models.months import next_month
+from pipelines.warehouse.database import replace_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -92,7 +90,7 @@ def refresh_outlook(connection: duckdb.DuckDBPyConnection, least: Decimal) -> No
     """
     every = list(_series(connection))
     found = [(series, odd) for series in every if series.kind != "budget" for odd in _odd_days(series, float(least))]
-    _write(
+    replace_rows(
         connection,
         "computed.cost_series",
         (
@@ -107,9 +105,9 @@ def refresh_outlook(connection: duckdb.DuckDBPyConnection, least: Decimal) -> No
             for series in every
         ),
     )
-    _write(connection, "computed.cost_forecasts", (row for series in every for row in _days_to_come(series)))
-    _write(connection, "computed.backtests", (row for series in every for row in _held_out(series)))
-    _write(connection, "computed.cost_anomalies", _explained(connection, found))
+    replace_rows(connection, "computed.cost_forecasts", (row for series in every for row in _days_to_come(series)))
+    replace_rows(connection, "computed.backtests", (row for series in every for row in _held_out(series)))
+    replace_rows(connection, "computed.cost_anomalies", _explained(connection, found))
 
 
 def _series(connection: duckdb.DuckDBPyConnection) -> Iterator[Series]:
@@ -124,7 +122,7 @@ def _series(connection: duckdb.DuckDBPyConnection) -> Iterator[Series]:
 
 def _days_to_come(series: Series) -> Iterator[tuple[Any, ...]]:
     this_month = (series.last + timedelta(days=1)).replace(day=1)
-    end = _next_month(_next_month(this_month))
+    end = next_month(next_month(this_month))
     foreseen = forecast(series.values, (end - series.last).days - 1)
     if foreseen is None:
         return
@@ -189,24 +187,5 @@ def _by_driver(costs: pl.DataFrame) -> dict[tuple[Any, ...], Decimal]:
     return {row[:-1]: row[-1] for row in costs.group_by(_DRIVER).agg(pl.col("cost").sum()).iter_rows()}
 
 
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
 def _cents(estimate: float) -> Decimal:
     return Decimal(f"{estimate:.2f}")
-
-
-_TYPES: Final[Mapping[str, DataType]] = {
-    "varchar": pl.String,
-    "date": pl.Date,
-    "integer": pl.Int32,
-    "boolean": pl.Boolean,
-    "double": pl.Float64,
-    "decimal(38, 12)": MONEY,
-}
-
-
-def _write(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    schema: Schema = {name: _TYPES[dtype] for name, (dtype, _) in TABLES[table][1].items()}
-    replace_table(connection, table, pl.DataFrame(list(rows), schema=schema, orient="row"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from models.claims import load_claims
-from models.facts import Fact, Schema
-from pipelines.warehouse.database import replace_table
+from models.facts import Fact
+from pipelines.warehouse.database import replace_rows, replace_table
 from pipelines.warehouse.invoices import invoices_of
 from pipelines.warehouse.tables import TABLES
 from pipelines.warehouse.what_if import refresh_what_if
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from models.rulebook import Rulebook
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
-
-_POLARS: Final[Schema] = {
-    "varchar": pl.String,
-    "date": pl.Date,
-    "integer": pl.Int32,
-    "bigint": pl.Int64,
-    "timestamp": pl.Datetime("us"),
-    "boolean": pl.Boolean,
-    "decimal(38, 12)": pl.Decimal(38, 12),
-}
 
 
 def refresh_reference(
@@ -46,15 +36,15 @@ def refresh_reference(
     told = told.rename({"left": "left_side", "right": "right_side", "lines": "line_count"})  # words of SQL
     replace_table(connection, "ledger.load_identities", told.select(*TABLES["ledger.load_identities"][1]))
     replace_table(connection, "ledger.usage_loads", loads.filter(~bills).select(*TABLES["ledger.usage_loads"][1]))
-    _replace(
+    replace_rows(
         connection,
         "reference.claims",
         ({**claim.model_dump(), "claim_id": claim.id} for claim in load_claims()),
     )
     refresh_what_if(connection, ledger, settings)
-    _replace(connection, "reference.versions", _versions(settings, rulebook))
-    _replace(connection, "reference.invoices", invoices_of(settings))
-    _replace(
+    replace_rows(connection, "reference.versions", _versions(settings, rulebook))
+    replace_rows(connection, "reference.invoices", invoices_of(settings))
+    replace_rows(
         connection,
         "reference.rules",
         (
@@ -85,9 +75,3 @@ def _versions(settings: Settings, rulebook: Rulebook) -> Iterable[Mapping[str, o
     parts = {"apportion": version("apportion"), "duckdb": version("duckdb")}
     parts |= {"rules": rulebook.digest, "reporting currency": settings.currency}
     return ({"part": part, "version": said} for part, said in parts.items())
-
-
-def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, object]]) -> None:
-    types: Schema = {name: _POLARS[dtype] for name, (dtype, _) in TABLES[table][1].items()}
-    frame = pl.DataFrame([{name: row.get(name) for name in types} for row in rows], schema=types)
-    replace_table(connection, table, frame)

@@ -8,8 +8,8 @@ import polars as pl
 
 from models.errors import Refused
 from models.facts import Fact
-from pipelines.warehouse.database import replace_table
-from pipelines.warehouse.facts import digest
+from pipelines.warehouse.database import is_made_from, replace_table, set_made_from
+from pipelines.warehouse.facts import digest, rate_in_force
 from pipelines.warehouse.prices import rate_card
 from pipelines.warehouse.usage_tables import USAGE_TABLES
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from models.rate_card import RateCard
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
 
@@ -67,38 +68,36 @@ def refresh_tokens(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settin
     table = ledger.fact(Fact.TOKEN_USAGE)
     partitions = table.partitions() if table.exists() else {}
     card = rate_card(settings)
-    made_from = digest(
+    content = digest(
         [
             sorted(partition.load_id for partition in partitions.values()),
             card.digest,
             sorted(connection.sql("select charges_id, attributions_id from computed.builds").fetchall()),
         ]
     )
-    known = connection.sql("select digest from computed.usage_builds where kind = 'tokens'").fetchall()
-    if known == [(made_from,)]:
+    if is_made_from(connection, "tokens", content):
         return False
     if partitions:
-        _replace_tables(connection, ledger, settings)
+        usage = table.scan([path for partition in partitions.values() for path in partition.files])
+        rates = _dollar_rates(settings, {month for _, month in partitions})
+        _replace_tables(connection, usage, card, rates)
     else:
         for name in _FILLED:
             connection.execute(f"delete from {name}")
-    connection.execute("delete from computed.usage_builds where kind = 'tokens'")
-    connection.execute("insert into computed.usage_builds values ('tokens', ?)", [made_from])
+    set_made_from(connection, "tokens", content)
     return True
 
 
 _FILLED: Final = tuple(name for name in USAGE_TABLES if name != "computed.usage_builds")
 
 
-def _replace_tables(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings) -> None:
+def _replace_tables(
+    connection: duckdb.DuckDBPyConnection, usage: pl.LazyFrame, card: RateCard, rates: Mapping[date, Decimal] | None
+) -> None:
     from pipelines.warehouse.tokens import token_tables
 
-    table = ledger.fact(Fact.TOKEN_USAGE)
-    partitions = table.partitions()
-    files = [path for partition in partitions.values() for path in partition.files]
     charges = connection.sql(_CHARGES).pl()
-    rates = _dollar_rates(settings, {month for _, month in partitions})
-    made = token_tables(table.scan(files), charges, rate_card(settings), rates=rates)
+    made = token_tables(usage, charges, card, rates=rates)
     rows = charges.select("charge_id", "source", "billing_period", "daily_id")
 
     def of_bill(frame: pl.DataFrame) -> pl.DataFrame:
@@ -126,14 +125,13 @@ def _dollar_rates(settings: Settings, months: set[date]) -> Mapping[date, Decima
     """
     if settings.currency == _CARD:
         return None
-    known = [rate for rate in settings.exchange_rates if rate.currency == _CARD]
     rates = {}
     for month in sorted(months):
-        begun = [rate for rate in known if rate.effective_from <= month]
-        if not begun:
+        rate = rate_in_force(settings.exchange_rates, _CARD, month)
+        if rate is None:
             raise Refused(
                 f"token usage of {month:%Y-%m}: prices of models are in {_CARD}, the report is in {settings.currency}, "
                 f"and there is no rate. Add one for {_CARD} to `exchange_rates`."
             )
-        rates[month] = max(begun, key=lambda rate: rate.effective_from).rate
+        rates[month] = rate
     return rates

@@ -11,17 +11,15 @@ import polars as pl
 from models.facts import Fact
 from models.llm_names import provider_id
 from models.rate_card import PriceKey
-from pipelines.warehouse.claim_tables import CLAIM_TABLES
-from pipelines.warehouse.database import replace_table
+from pipelines.warehouse.database import replace_rows, replace_table
 from pipelines.warehouse.prices import rate_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     import duckdb
 
-    from models.facts import Schema
     from models.rate_card import Price, RateCard
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import ExchangeRate, Settings
@@ -32,13 +30,6 @@ _SIZES: Final = (1_000, 500_000)
 _CLAIMED: Final = (("OpenAI", "gpt-4o"),)
 # A cloud that sells another company's model may have no entry for it under the short name that bills write.
 _MAKERS: Final = {"claude-": "Anthropic", "gpt-": "OpenAI", "gemini-": "Google Cloud"}
-_POLARS: Final[Schema] = {
-    "varchar": pl.String,
-    "date": pl.Date,
-    "bigint": pl.Int64,
-    "boolean": pl.Boolean,
-    "decimal(38, 12)": pl.Decimal(38, 12),
-}
 _IN_USE: Final = """
 select distinct usage_period, provider_name, llm_model
 from computed.attributions where llm_model is not null and token_bucket is not null
@@ -56,9 +47,9 @@ order by all
 
 def refresh_what_if(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings) -> None:
     """Write settings, list prices and requests by hour; attributions and token usage must be there."""
-    _replace(connection, "reference.claim_settings", _settings(settings))
+    replace_rows(connection, "reference.claim_settings", _settings(settings))
     alternatives = settings.plan.alternatives
-    _replace(
+    replace_rows(
         connection,
         "reference.alternatives",
         ({"provider_name": each.provider, "llm_model": each.model, "replaces": each.replaces} for each in alternatives),
@@ -69,7 +60,7 @@ def refresh_what_if(connection: duckdb.DuckDBPyConnection, ledger: Ledger, setti
     asked = {(month, *model): False for month in months for model in _CLAIMED}
     asked |= {(month, each.provider, each.model): False for month in months for each in alternatives}
     asked |= dict.fromkeys(used, True)
-    _replace(connection, "reference.list_prices", _prices(rate_card(settings), asked))
+    replace_rows(connection, "reference.list_prices", _prices(rate_card(settings), asked))
 
 
 def _hourly_requests(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> pl.DataFrame:
@@ -81,8 +72,7 @@ def _hourly_requests(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> p
     table = ledger.fact(Fact.TOKEN_USAGE)
     if not counts or not table.exists():
         return empty
-    files = [path for partition in table.partitions().values() for path in partition.files]
-    usage = table.scan(files)
+    usage = table.scan(table.files())
     if "requests" not in usage.collect_schema():
         return empty
     hour = pl.col("usage_start").dt.truncate("1h")
@@ -154,9 +144,3 @@ def _price(card: RateCard, provider: str, model: str, day: date, size: int) -> t
     found = [(seller, card.resolve(key)) for seller, key in tries]
     unknown = provider, card.resolve(PriceKey(provider, model, model, model, day))
     return next((each for each in found if each[1].status == "priced"), unknown)
-
-
-def _replace(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    types: Schema = {name: _POLARS[dtype] for name, (dtype, _) in CLAIM_TABLES[table][1].items()}
-    frame = pl.DataFrame([{name: row.get(name) for name in types} for row in rows], schema=types)
-    replace_table(connection, table, frame)
