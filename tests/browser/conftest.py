@@ -76,11 +76,12 @@ def attacked(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Comp
     return copy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(attacked: Company) -> Iterator[Browser]:  # noqa: ARG001 - see below
     """A headless Chromium; in CI there must be one.
 
-    Playwright keeps an event loop running in this thread, and the pipeline starts one of its own: that comes first.
+    Playwright keeps an event loop running in this thread, and the pipeline starts one of its own: that comes first, and
+    the browser is gone before the tests of another file run.
     """
     try:
         path = executable()
