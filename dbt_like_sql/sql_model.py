@@ -82,14 +82,18 @@ def load_models(outside: Collection[str], root: Path = ROOT) -> list[SqlModel]:
         raise ValueError(f"{circle}: these files read each other in a circle") from error
 
 
-def load_checks(outside: Collection[str], root: Path = ROOT) -> list[SqlModel]:
+def load_checks(known: Collection[str], root: Path = ROOT) -> list[SqlModel]:
     """Read `checks/assert_*.sql`; each returns the rows that are wrong.
+
+    Args:
+        known: every table there is, SQL models among them, as `schema.name`.
+        root: folder that holds `checks`.
 
     Raises:
         ValueError: as `load_models`.
     """
     checks = [_read(path) for path in sorted((root / "checks").glob("assert_*.sql"))]
-    _require_known(checks, {*outside, *(model.table for model in load_models(outside, root))})
+    _require_known(checks, known)
     return checks
 
 

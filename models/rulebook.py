@@ -194,13 +194,13 @@ def _problem(problem: Any) -> str:
 
 @cache
 def _ours() -> tuple[Rule, ...]:
-    return tuple(rule for name in OUR_FILES for rule in _read(FOLDER / f"{name}.yaml"))
+    # Read and checked once a process: a run loads the rule book several times.
+    ours = tuple(rule for name in OUR_FILES for rule in _read(FOLDER / f"{name}.yaml"))
+    check_ours(ours)
+    return ours
 
 
 def _check(book: Rulebook) -> None:
-    for rule in book.ours:
-        if rule.source_url is None or rule.checked_on is None:
-            raise BadSettings(f"rule {rule.id}: our rules need `source_url` and `checked_on`")
     seen: set[str] = set()
     for rule in book.rules:
         if rule.id in seen:
@@ -210,9 +210,16 @@ def _check(book: Rulebook) -> None:
             raise BadSettings(f"rule {rule.id}: when: matches everything, so nothing after it is ever reached")
     # A team's rule may well stand in front of ours: that is what it is for.
     _check_reach(book.team)
-    _check_reach(book.ours)
-    _check_examples(book, book.rules[: len(book.team)])
-    _check_examples(Rulebook((), book.ours, catalogue()), book.ours)
+    _check_examples(book, book.team)
+
+
+def check_ours(ours: tuple[Rule, ...]) -> None:
+    """Refuse rules of ours without a source, never reached, or with an example that another rule claims."""
+    for rule in ours:
+        if rule.source_url is None or rule.checked_on is None:
+            raise BadSettings(f"rule {rule.id}: our rules need `source_url` and `checked_on`")
+    _check_reach(ours)
+    _check_examples(Rulebook((), ours, catalogue()), ours)
 
 
 def _check_reach(rules: Sequence[Rule]) -> None:

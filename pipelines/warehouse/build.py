@@ -36,6 +36,12 @@ def sql_models() -> tuple[SqlModel, ...]:
     return tuple(load_models(TABLES))
 
 
+@cache
+def sql_checks() -> tuple[SqlModel, ...]:
+    """Give every check of the whole warehouse."""
+    return tuple(load_checks({*TABLES, *(model.table for model in sql_models())}))
+
+
 def build(connection: duckdb.DuckDBPyConnection, model: SqlModel) -> None:
     """Build one SQL model with its comments."""
     for statement in build_statements(model):
@@ -48,9 +54,8 @@ def check(connection: duckdb.DuckDBPyConnection) -> int:
     Raises:
         Refused: a check returned rows; names it and shows the first of them.
     """
-    checks = load_checks(TABLES)
     failed = []
-    for assertion in checks:
+    for assertion in sql_checks():
         found = connection.sql(assertion.sql).limit(3).pl()
         if found.height:
             failed.append(f"{assertion.name}: {found.to_dicts()}")
@@ -60,7 +65,7 @@ def check(connection: duckdb.DuckDBPyConnection) -> int:
             + "; ".join(failed)
             + ". Run `apportion run --rebuild`; if it fails again, please report it."
         )
-    return len(checks)
+    return len(sql_checks())
 
 
 def show_lines(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:

@@ -12,14 +12,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbt_like_sql.sql_model import RELATION, ROOT, build_statements, load_checks, load_models
+from dbt_like_sql.sql_model import RELATION, ROOT, build_statements
 from models.workloads import Evidence, IdleReason, Workload
+from pipelines.warehouse.build import sql_checks, sql_models
 from pipelines.warehouse.tables import TABLES, create_statement
 
 JANUARY = date(2026, 1, 1)
 MONTH = {"source": "aws", "billing_period": JANUARY}
-MODELS = load_models(TABLES)
-CHECKS = load_checks(TABLES)
+MODELS = sql_models()
+CHECKS = sql_checks()
 Row = dict[str, Any]
 
 

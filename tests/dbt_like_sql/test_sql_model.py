@@ -4,6 +4,7 @@ import duckdb
 import pytest
 
 from dbt_like_sql.sql_model import ROOT, build_statements, load_checks, load_models, quote
+from pipelines.warehouse.build import sql_checks, sql_models
 from pipelines.warehouse.tables import TABLES
 
 OUTSIDE = {"ledger.charges_daily"}
@@ -93,7 +94,7 @@ def test_files_that_read_each_other_are_refused(tmp_path: Path) -> None:
 
 def test_models_come_in_an_order_in_which_they_can_be_built() -> None:
     seen = set(TABLES)
-    for model in load_models(TABLES):
+    for model in sql_models():
         assert model.depends_on <= seen
         seen.add(model.table)
 
@@ -105,7 +106,7 @@ def test_check_that_reads_a_table_nobody_makes_is_refused(tmp_path: Path) -> Non
 
 
 def test_every_sql_file_is_a_model_or_a_check() -> None:
-    known = {model.path for model in (*load_models(TABLES), *load_checks(TABLES))}
+    known = {model.path for model in (*sql_models(), *sql_checks())}
     assert known == set(ROOT.rglob("*.sql"))
 
 
@@ -129,4 +130,4 @@ def test_quoted_identifier_cannot_end_its_quotes() -> None:
 
 def test_readme_lists_every_mart_and_no_other() -> None:
     listed = {line.split("`")[1] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")}
-    assert listed == {model.name for model in load_models(TABLES) if model.schema == "marts"}
+    assert listed == {model.name for model in sql_models() if model.schema == "marts"}
