@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from models.errors import BadSettings
-from models.rulebook import FOLDER, OUR_FILES, Rulebook
+from models.rulebook import FOLDER, OUR_FILES, Rulebook, check_ours
 
 OURS = Rulebook.load()
 
