@@ -22,6 +22,7 @@ from deltalake.transaction import AddAction
 
 from models.errors import Refused
 from models.facts import DataType
+from pipelines.ledger.engine import Engine, OneMachine, Query, Written
 
 if TYPE_CHECKING:
     from deltalake.table import FilterType
@@ -41,14 +42,6 @@ _CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false", "delta.logRet
 _PATIENCE: Final[Mapping[str, str]] = {"connect_timeout": "5s", "max_retries": "4", "retry_timeout": "20s"}
 # Tree drawing and colors of the library's messages.
 _WHITE: Final = re.compile(r"(?:\x1b\[\d+m|↳|\s)+")
-
-
-class UnreadableError(Exception):
-    """The frame of this number could not be read; whoever made it knows the file."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 @dataclass(frozen=True)
@@ -72,12 +65,14 @@ class Table:
 
     Attributes:
         columns: polars types of all columns, partition columns left out; a file may lack any of them.
+        engine: what does the passes over every row.
     """
 
     root: str
     name: str
     columns: Mapping[str, DataType]
     options: Mapping[str, str] = field(default_factory=dict)
+    engine: Engine = field(default_factory=OneMachine)
 
     @property
     def uri(self) -> str:
@@ -147,27 +142,37 @@ class Table:
         """
         folder = f"source={source}/billing_period={period.isoformat()}"
         paths = [f"{folder}/{load_id}-{number:05d}.parquet" for number in range(1, len(frames) + 1)]
-        remote = "://" in self.uri
-        for number, (path, frame) in enumerate(zip(paths, frames, strict=True)):
-            try:
-                frame.sink_parquet(
-                    f"{self.uri}/{path}",
-                    mkdir=not remote,
-                    storage_options=dict(self.options) or None,
-                    sync_on_close=None if remote else "all",
-                    **_PARQUET,
-                )
-            except pl.exceptions.ComputeError as error:
-                raise UnreadableError(number) from error
-        return [self._verified(path, source, period) for path in paths]
+        return [self._verified(written, source, period) for written in self.engine.write(self, paths, frames)]
 
-    def _verified(self, path: str, source: str, period: date) -> AddAction:
-        info = DeltaStorageHandler(self.uri, self._storage).get_file_info([path])[0]
+    def write_file(self, path: str, frame: pl.LazyFrame) -> Written:
+        """Stream one frame into one file, and count its rows there."""
+        remote = "://" in self.uri
+        frame.sink_parquet(
+            f"{self.uri}/{path}",
+            mkdir=not remote,
+            storage_options=dict(self.options) or None,
+            sync_on_close=None if remote else "all",
+            **_PARQUET,
+        )
+        return Written(path, self.scan([path]).select(pl.len()).collect().item())
+
+    def _verified(self, written: Written, source: str, period: date) -> AddAction:
+        info = DeltaStorageHandler(self.uri, self._storage).get_file_info([written.path])[0]
         if not info.size:
-            raise Refused(f"{self.uri}/{path}: written but not there, or empty. Nothing was changed; run again.")
-        rows = self.scan([path]).select(pl.len()).collect().item()
+            raise Refused(
+                f"{self.uri}/{written.path}: written but not there, or empty. Nothing was changed; run again."
+            )
         values = {"source": source, "billing_period": period.isoformat()}
-        return AddAction(path, info.size, values, int(time.time() * 1000), True, json.dumps({"numRecords": rows}))  # noqa: FBT003
+        rows = json.dumps({"numRecords": written.rows})
+        return AddAction(written.path, info.size, values, int(time.time() * 1000), True, rows)  # noqa: FBT003
+
+    def distinct(self, files: Sequence[str], query: Query) -> pl.DataFrame:
+        """Give the distinct rows that a query ending in `unique` finds in some of the table's files."""
+        return self.engine.distinct(self, files, query)
+
+    def summed(self, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:
+        """Give the sums by groups that a query ending in `group_by` finds in some of the table's files."""
+        return self.engine.summed(self, files, query, by)
 
     def scan(self, files: Sequence[str]) -> pl.LazyFrame:
         """Read some of the table's files; columns a file lacks are null. Partition columns come from the path."""

@@ -16,7 +16,7 @@ from connectors.source import Source, SourceVersion, Totals
 from models.errors import BadInput, Refused
 from models.facts import COST_COLUMNS, Fact
 from models.money import ARITHMETIC, quantize_decimal
-from pipelines.ledger.delta import UnreadableError
+from pipelines.ledger.engine import UnreadableError
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
 
@@ -115,22 +115,23 @@ def _read(totals: Totals, fact: Fact) -> dict[str, Any]:
 
 def _kept(ledger: Ledger, fact: Fact, adds: list[AddAction], totals: Totals) -> dict[str, Any]:
     """Sum what was written, read back from the files themselves."""
-    written = ledger.fact(fact).scan([add.path for add in adds])
+    table, files = ledger.fact(fact), [add.path for add in adds]
     if fact is not Fact.CHARGES:
         sums = {name: pl.col(name).sum() for name in _read(totals, fact) if name != "lines"}
-        return written.select(lines=pl.len(), **sums).collect(engine="streaming").row(0, named=True)
+        counted = table.summed(files, lambda rows: rows.select(pl.len().cast(pl.Int64).alias("lines"), **sums), [])
+        return counted.row(0, named=True)
+    by_currency = table.summed(files, _sums, ["billing_currency"])
+    currencies = by_currency["billing_currency"].to_list()
+    sums = by_currency.select(pl.exclude("billing_currency").sum()).row(0, named=True)
+    return {**sums, "currency": "mixed" if len(currencies) > 1 else next(iter(currencies), None)}
+
+
+def _sums(lines: pl.LazyFrame) -> pl.LazyFrame:
     own = pl.col("split_parent_resource_id").is_null()
-    return (
-        written.select(
-            lines=own.sum(),
-            split_lines=(~own).sum(),
-            currency=pl.when(pl.col("billing_currency").n_unique() <= 1)
-            .then(pl.col("billing_currency").first())
-            .otherwise(pl.lit("mixed")),
-            **{column: pl.col(column).filter(own).sum() for column in COST_COLUMNS},
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
+    return lines.group_by("billing_currency").agg(
+        lines=own.sum().cast(pl.Int64),
+        split_lines=(~own).sum().cast(pl.Int64),
+        **{column: pl.col(column).filter(own).sum() for column in COST_COLUMNS},
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -27,6 +28,7 @@ from models.money import MONEY
 from models.rulebook import Rulebook
 from models.workloads import Workload
 from pipelines.ledger.delta import Partition, Table
+from pipelines.ledger.engine import Query
 from pipelines.ledger.tables import ATTRIBUTIONS
 from pipelines.settings import ExchangeRate
 
@@ -158,15 +160,10 @@ def aggregate(
     Raises:
         Refused: the bill is in a currency that has no exchange rate.
     """
-    lines = charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_null())
-    spelt = spellings(lines, relevant)
-    lines = lines.with_columns(
-        *tag_columns(spelt),
-        usage_date=pl.col("charge_period_start").dt.date(),
-        usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None),
-    )
+    ask = partial(charges.distinct, partition.files)
+    spelt = spellings(lambda query: ask(lambda lines: query(_own(lines))), relevant)
     key = [*KEY_COLUMNS, *relevant]
-    groups = lines.select(*key, *_BESIDE).unique().collect(engine="streaming")
+    groups = ask(lambda lines: _dated(lines, spelt).select(*key, *_BESIDE).unique())
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
@@ -181,9 +178,21 @@ def aggregate(
     )
     groups = groups.join(keys, on=key, nulls_equal=True).join(detail, on="key_id").with_row_index("group")
     named = groups.select("group", "key_id", *_BESIDE)
-    numbered = groups.drop("key_id").lazy()
-    grouped = _with_machines(lines.join(numbered, on=[*key, *_BESIDE], nulls_equal=True), lines, groups)
-    daily = _sum(grouped, ["group", "usage_date", "resource_id"]).collect(engine="streaming")
+    numbered = groups.drop("key_id", "accelerator", "accelerator_count")
+    # Which hours machines had accelerators in is found by the usage types that name accelerators, not by all columns of
+    # a key, which would take as long as the aggregation. Most bills count no machine in parts.
+    machines = None
+    if groups["is_part"].any():
+        accelerated = pl.col("accelerator").is_not_null() & pl.col("accelerator_count").is_not_null()
+        types = groups.filter(accelerated)["usage_type"].unique()
+        machines = ask(lambda lines: _machine_hours(_dated(lines, spelt), types).unique())
+
+    def grouped(lines: pl.LazyFrame) -> pl.LazyFrame:
+        dated = _dated(lines, spelt).join(numbered.lazy(), on=[*key, *_BESIDE], nulls_equal=True)
+        return _with_machines(dated, machines)
+
+    by_day = ["group", "usage_date", "resource_id"]
+    daily = charges.summed(partition.files, lambda lines: _sum(grouped(lines), by_day), by_day)
     daily = daily.join(named, on="group").drop("group")
     month = f"{partition.source} {partition.billing_period:%Y-%m}"
     rate_of = reporting.rate_of(daily["billing_currency"].unique().drop_nulls(), month, partition.billing_period)
@@ -192,29 +201,38 @@ def aggregate(
         .with_row_index("daily_id", offset=1)
         .with_columns(pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost")
     )
-    hours = _gpu_hours(grouped).collect(engine="streaming").join(keys.select("key", "key_id"), on="key").drop("key")
-    hours = hours.sort("key_id", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
+    hours = charges.summed(partition.files, lambda lines: _hourly(grouped(lines)), _BY_HOUR)
+    hours = _gpu_hours(hours.join(keys.select("key", "key_id"), on="key").join(detail, on="key_id"))
     return MonthFacts(
         attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
     )
 
 
-def _with_machines(numbered: pl.LazyFrame, lines: pl.LazyFrame, groups: pl.DataFrame) -> pl.LazyFrame:
+def _own(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave out the lines that repeat the cost of others."""
+    return lines.filter(pl.col("split_parent_resource_id").is_null())
+
+
+def _dated(lines: pl.LazyFrame, spelt: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
+    return _own(lines).with_columns(
+        *tag_columns(spelt),
+        usage_date=pl.col("charge_period_start").dt.date(),
+        usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None),
+    )
+
+
+def _machine_hours(lines: pl.LazyFrame, usage_types: pl.Series) -> pl.LazyFrame:
+    named = pl.col("usage_type").is_in(usage_types.to_list()) & pl.col("resource_id").is_not_null()
+    return lines.filter(named).select("resource_id", "usage_hour", in_machine=pl.lit(value=True))
+
+
+def _with_machines(numbered: pl.LazyFrame, machines: pl.DataFrame | None) -> pl.LazyFrame:
     """Keep the resource where it matters, and mark the lines that `ledger.gpu_hours` holds.
 
-    Cores, memory and disks matter in the hours in which their machine had accelerators. Which hours those are is found
-    by the usage types that name accelerators, not by all columns of a key, which would take as long as the aggregation.
+    Cores, memory and disks matter in the hours in which their machine had accelerators.
     """
-    if not groups["is_part"].any():
+    if machines is None:
         return numbered.with_columns(resource_id=pl.when("is_detailed").then("resource_id"))
-    named = groups.filter(pl.col("accelerator").is_not_null() & pl.col("accelerator_count").is_not_null())
-    machines = (
-        lines.filter(pl.col("usage_type").is_in(named["usage_type"].unique().to_list()))
-        .select("resource_id", "usage_hour", in_machine=pl.lit(value=True))
-        .filter(pl.col("resource_id").is_not_null())
-        .unique()
-        .collect(engine="streaming")
-    )
     in_machine = pl.col("is_part") & pl.col("in_machine").fill_null(value=False)
     part = in_machine | (pl.col("is_part") & pl.col("is_detailed") & pl.lit(machines.height > 0))
     return numbered.join(machines.lazy(), on=["resource_id", "usage_hour"], how="left").with_columns(
@@ -228,15 +246,24 @@ def is_detailed() -> pl.Expr:
     return ~pl.col("workload").is_in([Workload.NOT_AI, Workload.SHARED]) | pl.col("accelerator").is_not_null()
 
 
-def spellings(lines: pl.LazyFrame, relevant: Sequence[str]) -> dict[str, list[str]]:
-    """Find how the bill spells each relevant tag or cost category; one it does not have is spelt in no way."""
+def spellings(distinct: Callable[[Query], pl.DataFrame], relevant: Sequence[str]) -> dict[str, list[str]]:
+    """Find how the bill spells each relevant tag or cost category; one it does not have is spelt in no way.
+
+    Args:
+        distinct: gives the distinct rows that a query finds in the bill's lines.
+        relevant: the columns of a key that are tags and cost categories.
+    """
     spelt: dict[str, list[str]] = {name: [] for name in relevant}
     for column, prefix in MAPS.items():
         if any(name.startswith(prefix) for name in relevant):
-            found = lines.select(pl.col(column).map.keys().explode().unique()).collect(engine="streaming")
-            for raw in sorted(found.to_series().drop_nulls()):
+            found = distinct(partial(_spelt_in, column=column)).to_series()
+            for raw in sorted(found.drop_nulls()):
                 spelt.get(prefix + normalize(raw), []).append(raw)
     return spelt
+
+
+def _spelt_in(lines: pl.LazyFrame, column: str) -> pl.LazyFrame:
+    return lines.select(pl.col(column).map.keys().explode().unique())
 
 
 def tag_columns(spelt: Mapping[str, Sequence[str]]) -> list[pl.Expr]:
@@ -283,22 +310,32 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     return lines.group_by(by).agg(*sums, *certain, charge_count=pl.len().cast(pl.Int64))
 
 
-def _gpu_hours(grouped: pl.LazyFrame) -> pl.LazyFrame:
-    hourly = (
+def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:
+    counted = pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)
+    return (
         grouped.filter("is_hourly")
-        .group_by("key", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
+        .group_by(_BY_HOUR)
         .agg(
-            pl.col("accelerator_count").first(),
-            pl.col("consumed_quantity").filter(pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)).sum(),
+            pl.col("consumed_quantity").filter(counted).sum(),
             pl.when(pl.col("list_cost").is_not_null().any()).then(pl.col("list_cost").sum()).alias("list_cost"),
             *[pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"],
         )
     )
-    return hourly.with_columns(gpu_hours=(pl.col("consumed_quantity") * pl.col("accelerator_count")).cast(MONEY)).drop(
-        "consumed_quantity", "accelerator_count"
+
+
+def _gpu_hours(hourly: pl.DataFrame) -> pl.DataFrame:
+    """Give accelerator-hours: machine-hours of the whole hour times accelerators, rounded once."""
+    return (
+        hourly.with_columns(gpu_hours=(pl.col("consumed_quantity") * pl.col("accelerator_count")).cast(MONEY))
+        .select(
+            "key_id", *_BY_HOUR[1:], "list_cost", *[name for name in COST_COLUMNS if name != "list_cost"], "gpu_hours"
+        )
+        .sort("key_id", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
     )
 
 
+# What tells the rows of `ledger.gpu_hours` apart.
+_BY_HOUR: Final = ("key", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
 # How bills write the unit of a machine-hour.
 _HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
 

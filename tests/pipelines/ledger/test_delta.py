@@ -61,9 +61,9 @@ def test_a_file_that_vanished_before_the_commit_is_refused(table: Table, tmp_pat
     put(table, JULY, "first", rows(1))
 
     class Vanishing(Table):
-        def _verified(self, path, source, period):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            (Path(self.uri) / path).unlink()
-            return super()._verified(path, source, period)
+        def _verified(self, written, source, period):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            (Path(self.uri) / written.path).unlink()
+            return super()._verified(written, source, period)
 
     with pytest.raises(Refused, match="written but not there"):
         Vanishing(str(tmp_path), "charges", COLUMNS).write("aws", JULY, "second", [rows(5)])

@@ -67,7 +67,7 @@ def tagged(*tags: Mapping[str, str]) -> pl.LazyFrame:
 
 def test_a_tag_is_found_however_the_bill_spells_it() -> None:
     lines = tagged({"user:Team": "a"}, {"user_team": "b"}, {"resourceTags/user:TEAM": "c"}, {"teams": "d"})
-    spelt = spellings(lines, ["tag:team", "tag:env"])
+    spelt = spellings(lambda query: query(lines).collect(), ["tag:team", "tag:env"])
     assert spelt == {"tag:team": ["resourceTags/user:TEAM", "user:Team", "user_team"], "tag:env": []}
     found = lines.select(tag_columns(spelt)).collect()
     assert found.to_dict(as_series=False) == {"tag:team": ["a", "b", "c", None], "tag:env": [None] * 4}
@@ -75,7 +75,7 @@ def test_a_tag_is_found_however_the_bill_spells_it() -> None:
 
 def test_a_blank_tag_says_nothing_so_the_next_spelling_counts() -> None:
     lines = tagged({"user:Team": "", "user_team": "search"}, {"user:Team": "", "user_team": ""})
-    found = lines.select(tag_columns(spellings(lines, ["tag:team"]))).collect()
+    found = lines.select(tag_columns(spellings(lambda query: query(lines).collect(), ["tag:team"]))).collect()
     assert found["tag:team"].to_list() == ["search", None]
 
 

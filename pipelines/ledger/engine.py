@@ -1,0 +1,71 @@
+"""Where the passes over every line run: on this machine, or on many (`spark.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from pipelines.ledger.delta import Table
+
+# From the lines of some of a table's files to what is asked of them; row-local up to a last `unique` or `group_by`.
+Query: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame]
+
+
+class Written(NamedTuple):
+    """A new file of a table, and how many rows it was found to have."""
+
+    path: str
+    rows: int
+
+
+class UnreadableError(Exception):
+    """The frame of this number could not be read; whoever made it knows the file."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Engine(Protocol):
+    """What is done to every line; whatever does it, the answers are the same to the last digit."""
+
+    def write(self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame]) -> list[Written]:
+        """Write each frame into a file of its own, named by its path or by a longer name.
+
+        Raises:
+            UnreadableError: a frame's native file turned out damaged while it was streamed.
+        """
+
+    def distinct(self, table: Table, files: Sequence[str], query: Query) -> pl.DataFrame:
+        """Give the distinct rows a query finds; the query itself ends in `unique`."""
+
+    def summed(self, table: Table, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:
+        """Give the sums a query finds by groups; the query itself groups, and every other column of it adds up.
+
+        A sum is null where every amount is.
+        """
+
+
+class OneMachine:
+    """Polars streams all files here."""
+
+    def write(self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame]) -> list[Written]:
+        """Write the files one after the other; each keeps all cores busy."""
+        written = []
+        for number, (path, frame) in enumerate(zip(paths, frames, strict=True)):
+            try:
+                written.append(table.write_file(path, frame))
+            except pl.exceptions.ComputeError as error:
+                raise UnreadableError(number) from error
+        return written
+
+    def distinct(self, table: Table, files: Sequence[str], query: Query) -> pl.DataFrame:
+        """Ask all files at once."""
+        return query(table.scan(files)).collect(engine="streaming")
+
+    def summed(self, table: Table, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:  # noqa: ARG002
+        """Ask all files at once; nothing is left to sum."""
+        return query(table.scan(files)).collect(engine="streaming")
