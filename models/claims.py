@@ -51,6 +51,9 @@ class Unit(StrEnum):
     """What a measured figure counts."""
 
     SHARE = "share"
+    """Part of a whole, 0 to 1."""
+    RATIO = "ratio"
+    """Shown as a percentage like a share, and may exceed 1."""
     TIMES = "times"
     DOLLARS = "dollars"
 

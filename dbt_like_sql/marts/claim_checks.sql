@@ -78,7 +78,7 @@ select
     said_by, -- Who says so.
     said_on, -- When; null where it is not known.
     period, -- First day of the month of use.
-    unit, -- What the figures are: share, times or dollars.
+    unit, -- What the figures are: share, ratio, times or dollars.
     measured_low, -- Lower end of the answer.
     measured, -- The answer if unattributed money is spread like the rest; null where all is unattributed.
     measured_high, -- Upper end of the answer; null for none.

@@ -16,7 +16,7 @@ CLAIM_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "said_by": ("varchar", "Who says so."),
             "said_on": ("date", "When; null where it is not known."),
             "metric": ("varchar", "What is measured."),
-            "unit": ("varchar", "share, times or dollars."),
+            "unit": ("varchar", "share, ratio, times or dollars."),
             "claimed_low": (_MONEY, "Lower end of the claimed range."),
             "claimed_high": (_MONEY, "Upper end; null for none."),
             "priced_on": ("date", "For claims about list prices: the day the claimed price was in force."),
