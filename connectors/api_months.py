@@ -184,7 +184,12 @@ class ApiMonths(ABC):
         folder = self._folder(month)
         current = _current(folder)
         pages = sorted(page for page in pull.folder.glob("*-[0-9][0-9][0-9][0-9][0-9].json"))
-        content = _content(pages, month)
+        try:
+            content = _content(pages, month)
+        except BadInput:
+            # Pages that cannot be read are asked for again, not taken up by the next run.
+            shutil.rmtree(pull.folder)
+            raise
         said = {
             "question": question,
             "until": until.isoformat(),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from connectors import strict_json
 from models.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def parsed(content: bytes, where: str) -> Page:
         BadInput: it is no JSON object with a list `data`.
     """
     try:
-        page = json.loads(content, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        page = strict_json.loads(content, parse_float=Decimal, parse_constant=_no_number)
+    except ValueError as error:
         raise BadInput(where, f"not JSON ({error})", "Check `base_url`, then run again") from None
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):
         names = ", ".join(list(page)[:10]) if isinstance(page, dict) else type(page).__name__

@@ -150,6 +150,9 @@ class Pull:
         cursor: Mapping[str, str] | None = {}
         while cursor is not None:
             if cursor in cursors:
+                # What sends us round in circles is not taken up by the next run.
+                for landed in self._landed(name):
+                    landed.unlink()
                 raise BadInput(where, f"after page {len(cursors)} comes none, or one already read", "Run again later")
             cursors.append(cursor)
             if len(cursors) > self._max_pages:
@@ -162,7 +165,12 @@ class Pull:
                 content = self._ask(endpoint, query, cursor)
                 page = parsed(content, where)
                 self._land(target, content)
-            cursor = endpoint.following(page)
+            try:
+                cursor = endpoint.following(page)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                target.unlink()
+                found = f"page {len(cursors)} does not say whether another follows ({type(error).__name__}: {error})"
+                raise BadInput(where, found, "Run again later") from error
 
     def _ask(self, endpoint: Endpoint, query: Query, cursor: Mapping[str, str]) -> bytes:
         """Ask for a page; the first one says what the finest grouping is that the API accepts."""

@@ -88,7 +88,7 @@ class CloudMonitoringApi:
             self._on_bytes(monitoring_v3.ListTimeSeriesResponse.pb(page).ByteSize())
             for one in page.time_series:
                 labels = {**_labels(one), NAME: metric, UNIT: unit}
-                points = _points(one, start, period)
+                points = _points(project, one, start, period)
                 series = Series(labels, period, [at for at, _ in points], [value for _, value in points])
                 before = found.get(series.text)
                 if before:
@@ -133,10 +133,12 @@ def _labels(one: Any) -> dict[str, str]:
     return labels
 
 
-def _points(one: Any, start: datetime, period: int) -> list[tuple[int, float]]:
+def _points(project: str, one: Any, start: datetime, period: int) -> list[tuple[int, float]]:
     """Give the start of each period with its average; Google names a period by its end."""
     found = []
     for point in one.points:
+        if point.interval.end_time is None:
+            raise BadInput(f"project {project}", f"{one.metric.type} has a value without a time", "Run again later")
         at = int(point.interval.end_time.timestamp()) - period
         value = point.value.double_value or float(point.value.int64_value)
         if at >= start.timestamp():

@@ -124,7 +124,7 @@ class CloudWatchApi:
             for metric in metrics:
                 pages = self._client.get_paginator("list_metrics").paginate(Namespace=namespace, MetricName=metric)
                 with self._explained("cloudwatch:ListMetrics"), self._turn():
-                    listed += [one for page in pages for one in self._told(page)["Metrics"]]
+                    listed += [_metric(one) for page in pages for one in self._told(page)["Metrics"]]
         return [one for one in listed if one["Dimensions"]]
 
     def _values(self, asked: Sequence[tuple[Any, str]], start: datetime, end: datetime, period: int) -> list[Series]:
@@ -132,7 +132,7 @@ class CloudWatchApi:
             {
                 "Id": f"m{number}",
                 "MetricStat": {
-                    "Metric": {key: metric[key] for key in ("Namespace", "MetricName", "Dimensions")},
+                    "Metric": metric,
                     "Period": period,
                     "Stat": statistic,
                 },
@@ -147,7 +147,8 @@ class CloudWatchApi:
             for page in pages:
                 for result in self._told(page)["MetricDataResults"]:
                     instants = [int(at.timestamp()) * SECOND for at in result["Timestamps"]]
-                    values.setdefault(result["Id"], {}).update(zip(instants, result["Values"], strict=True))
+                    measured = [float(value) for value in result["Values"]]
+                    values.setdefault(result["Id"], {}).update(zip(instants, measured, strict=True))
         found = []
         for number, (metric, statistic) in enumerate(asked):
             if at := sorted(values.get(f"m{number}", {})):
@@ -210,9 +211,22 @@ class CloudWatchApi:
             elif status == _SLOW or "Throttl" in code or status >= _BROKEN:
                 fix = "Run again later, or set `min_interval_seconds`: days already pulled are kept"
             raise BadInput(name, problem, fix) from error
+        except (AttributeError, KeyError, RuntimeError, OverflowError, TypeError, ValueError) as error:
+            # botocore hands on what it was answered, whatever that is.
+            found = f"the answer is none of CloudWatch's ({type(error).__name__}: {error})"
+            raise BadInput(name, found, "Check `endpoint_url`, or run again later") from error
         except BotoCoreError as error:
             fix = "Check credentials, region and endpoint"
             raise BadInput(name, f"CloudWatch cannot be asked ({error})", fix) from error
+
+
+def _metric(one: Any) -> dict[str, Any]:
+    """Give what names a metric, seen to be text."""
+    named = [{"Name": by["Name"], "Value": by["Value"]} for by in one["Dimensions"]]
+    metric = {"Namespace": one["Namespace"], "MetricName": one["MetricName"], "Dimensions": named}
+    for text in (one["Namespace"], one["MetricName"], *(word for by in named for word in by.values())):
+        text.encode()
+    return metric
 
 
 def _said(arn: str, shape: str | None) -> Mapping[str, str]:

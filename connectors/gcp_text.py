@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
@@ -20,7 +19,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 from pyarrow import parquet
 
-from connectors import tabular
+from connectors import strict_json, tabular
 from connectors.checking import shown
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import REQUIRED, WANTED
@@ -124,7 +123,7 @@ def _json_rows(text: IO[str], name: str) -> Iterator[tuple[int, Mapping[str, Any
 
 def _json(text: str, name: str, place: str) -> Any:
     try:
-        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        return strict_json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except ValueError as error:
         raise BadInput(name, f"is no JSON ({error})", AGAIN, place) from error
 

@@ -162,7 +162,7 @@ def nodes(text: str) -> tuple[str, ...]:
 def _numbers(ranges: str) -> Iterator[str]:
     for one in ranges.split(","):
         first, _, last = one.partition("-")
-        if int(last or first) - int(first) > MOST_NODES:
+        if not 0 <= int(last or first) - int(first) <= MOST_NODES:
             raise ValueError(ranges)
         for number in range(int(first), int(last or first) + 1):
             yield f"{number:0{len(first)}d}"

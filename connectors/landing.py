@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
                 raise BadInput(name, f"the archive holds {len(members)} files, not one", "Export the bill again")
             with archive.open(members[0]) as packed, part.open("wb") as plain:
                 _copy(packed, plain)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
         raise BadInput(name, f"the archive is damaged ({error})", "Fetch or export the file again") from error
     seal(part, target)
     return target

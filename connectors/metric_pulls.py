@@ -240,7 +240,8 @@ class MetricPulls(ABC):
         folder = self._landing / f"{day:%Y-%m}" / group
         for pulled in (one for path in folder.glob(f"{day}.*") if (one := Pulled.of(path))):
             age = now.timestamp() - pulled.path.stat().st_mtime
-            if not pulled.is_open or age < self._options.refresh_minutes * 60:
+            # A file from the future was pulled before the clock was set back.
+            if not pulled.is_open or 0 <= age < self._options.refresh_minutes * 60:
                 return True
         return False
 

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, cast
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from connectors import tabular
+from connectors import strict_json, tabular
 from connectors.landing import Entry, Location, as_listed, jailed, open_location
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput, BadSettings
@@ -152,6 +152,7 @@ def rows(path: Path, name: str, separator: str = ",") -> Iterator[tuple[int, Map
     """
     if tabular.is_parquet(path):
         with tabular.readable(name):
+            tabular.check_parquet(path)
             frame = pl.read_parquet(path, glob=False)
         yield from enumerate(frame.iter_rows(named=True), 1)
         return
@@ -173,7 +174,7 @@ def _objects(text: IO[str], name: str) -> Iterator[tuple[int, Mapping[str, Any]]
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = strict_json.loads(line)
         except ValueError as error:
             problem = f"{_short(line)} is no JSON ({_short(str(error))})"
             raise BadInput(name, problem, "Export the file again, one object a line", f"line {number}") from None

@@ -109,11 +109,9 @@ class PrometheusApi:
             is_range = said["status"] == "success" and said["data"]["resultType"] == "matrix"
             pairs = [(float(at), float(value)) for one in found for at, value in one["values"]]
             is_whole = (
-                is_range
-                and all(math.isfinite(at) for at, _ in pairs)
-                and all(one["metric"] is not None for one in found)
+                is_range and all(math.isfinite(at) for at, _ in pairs) and all(_is_text(one["metric"]) for one in found)
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             is_whole = False
         if not is_whole:
             problem = f"the answer to {_short(query)} is none of Prometheus' ({_short(answer.text)})"
@@ -152,6 +150,10 @@ class PrometheusApi:
     def _name(self) -> str:
         place = urlsplit(self._url)
         return f"{place.scheme}://{place.hostname}{f':{place.port}' if place.port else ''}{place.path}"
+
+
+def _is_text(labels: Any) -> bool:
+    return isinstance(labels, dict) and all(isinstance(value, str) for value in labels.values())
 
 
 def _chunks(start: int, end: int, step: int) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ PARQUET: Final = b"PAR1"
 GZIP: Final = b"\x1f\x8b"
 BLOCK: Final = 16 << 20
 AGAIN: Final = "Fetch or export the file again"
+# Polars panics over some damaged Parquet; a panic is no Exception.
+UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 def is_parquet(path: Path) -> bool:
@@ -39,9 +42,13 @@ def readable(name: str) -> Iterator[None]:
         yield
     except pl.exceptions.NoDataError as error:
         raise BadInput(name, "the file is empty: it has no header", AGAIN) from error
-    except (pl.exceptions.ComputeError, pa.ArrowException, OSError, EOFError) as error:
-        found = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadInput(name, f"the file is damaged or is no bill ({found[0]})", AGAIN) from error
+    except (*UNREADABLE, pa.ArrowException, OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise BadInput(name, f"the file is damaged or is no bill ({first_line(error)})", AGAIN) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Give what a library says first of a fault; the rest is about itself."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def scan(path: Path) -> pl.LazyFrame:
@@ -60,10 +67,28 @@ def native_schema(path: Path, name: str) -> Mapping[str, pl.DataType]:
     with readable(name):
         if not path.stat().st_size:
             raise BadInput(name, "the file is empty", AGAIN)
+        if is_parquet(path):
+            check_parquet(path)
         schema = scan(path).collect_schema()
     if twice := [column for column in schema if column.rpartition("_duplicated_")[0] in schema]:
         raise BadInput(name, f"the header names column {twice[0].rpartition('_duplicated_')[0]} twice", AGAIN)
     return {column: dtype for column, dtype in schema.items() if column != ROW}
+
+
+def check_parquet(path: Path) -> None:
+    """Check that a Parquet file holds the pages that its footer names: polars panics where it does not.
+
+    Raises:
+        ArrowException: it does not; `readable` names the file.
+    """
+    size = path.stat().st_size
+    footer = arrow_parquet.read_metadata(path)
+    for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
+        for chunk in (group.column(index) for index in range(group.num_columns)):
+            # An offset of 0 stands for no dictionary.
+            start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
+            if not 0 < start <= start + chunk.total_compressed_size <= size:
+                raise pa.ArrowInvalid(f"column {chunk.path_in_schema} lies outside of the file")
 
 
 def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int, pl.LazyFrame]]:

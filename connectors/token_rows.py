@@ -9,7 +9,6 @@ import csv
 import gzip
 import hashlib
 import io
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 from pyarrow import parquet
 
-from connectors import tabular
+from connectors import strict_json, tabular
 from models.errors import BadInput
 
 Item = Mapping[str, Any]
@@ -152,7 +151,7 @@ def parse(text: bytes | str) -> Any:
     Raises:
         ValueError: it is none.
     """
-    return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+    return strict_json.loads(text, parse_float=Decimal, parse_constant=_no_number)
 
 
 def _no_number(text: str) -> None:
@@ -193,7 +192,7 @@ def _whole(binary: IO[bytes], first: bytes) -> Iterator[tuple[int, Any]]:
 def _is_json(text: bytes) -> bool:
     try:
         parse(text.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 
@@ -209,7 +208,7 @@ def _lines(binary: IO[bytes], tolerance: Tolerance) -> Iterator[tuple[int, Any]]
             raise BadInput(tolerance.name, "the line is longer than 256 MiB", FIX, f"line {number}")
         try:
             value = parse(text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             shown = text[:SHOWN].decode(errors="replace").strip()
             tolerance.refuse(number, f"{shown!r} is no JSON ({str(error)[:SHOWN]})")
             continue

@@ -8,6 +8,11 @@ ApportionError
 
 from __future__ import annotations
 
+from typing import Final
+
+LONGEST: Final = 600
+"""Characters of one part of a message: what a damaged file holds is quoted, and may be all of it."""
+
 
 class ApportionError(Exception):
     """The base of everything the command line prints without a traceback."""
@@ -24,10 +29,17 @@ class BadInput(ApportionError):  # noqa: N818 - reads as the noun it is: "bad in
     """
 
     def __init__(self, file: str, found: str, fix: str, place: str = "") -> None:
-        self.file = file
-        self.place = place
-        where = f"{file}, {place}" if place else file
-        super().__init__(f"{where}: {found}. {fix}")
+        self.file = plain(file)
+        self.place = plain(place)
+        where = f"{self.file}, {self.place}" if place else self.file
+        super().__init__(f"{where}: {plain(found)}. {plain(fix)}")
+
+
+def plain(text: str) -> str:
+    """Give one part of a message so that it can be printed anywhere: oddities are spelled out, what is long is cut."""
+    if not text.replace("\n", "").isprintable():
+        text = "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 class Refused(ApportionError):  # noqa: N818 - as above

@@ -69,3 +69,9 @@ def main() -> None:
         # `apportion … | head` is no error.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A full or read-only disk, a missing right: of the machine, not of the bills, and a person's to correct.
+        where = f"{error.filename}: " if error.filename else ""
+        why = f"{where}{error.strerror or error}"
+        say(f"error: {why}. What people read is the last complete report; correct that and run again.")
+        sys.exit(1)

@@ -42,6 +42,8 @@ _CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false", "delta.logRet
 _PATIENCE: Final[Mapping[str, str]] = {"connect_timeout": "5s", "max_retries": "4", "retry_timeout": "20s"}
 # Tree drawing and colors of the library's messages.
 _WHITE: Final = re.compile(r"(?:\x1b\[\d+m|↳|\s)+")
+# What polars says of a full disk: the fault is this machine's, not the file's that is read.
+_MACHINE: Final = re.compile(r"[^:(]*\(os error \d+\)")
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,24 @@ class Table:
     def write_file(self, path: str, frame: pl.LazyFrame) -> Written:
         """Stream one frame into one file, and count its rows there."""
         remote = "://" in self.uri
-        frame.sink_parquet(
-            f"{self.uri}/{path}",
-            mkdir=not remote,
-            storage_options=dict(self.options) or None,
-            sync_on_close=None if remote else "all",
-            **_PARQUET,
-        )
+        try:
+            frame.sink_parquet(
+                f"{self.uri}/{path}",
+                mkdir=not remote,
+                storage_options=dict(self.options) or None,
+                sync_on_close=None if remote else "all",
+                **_PARQUET,
+            )
+        except OSError as error:
+            raise self._unwritable(str(error)) from error
+        except pl.exceptions.ComputeError as error:
+            if machine := _MACHINE.search(str(error)):
+                raise self._unwritable(machine[0].strip()) from error
+            raise
         return Written(path, self.scan([path]).select(pl.len()).collect().item())
+
+    def _unwritable(self, why: str) -> Refused:
+        return Refused(f"{self.uri}: cannot be written ({why}). Nothing was changed; correct that and run again.")
 
     def _verified(self, written: Written, source: str, period: date) -> AddAction:
         info = DeltaStorageHandler(self.uri, self._storage).get_file_info([written.path])[0]

@@ -58,7 +58,7 @@ class OneMachine:
         for number, (path, frame) in enumerate(zip(paths, frames, strict=True)):
             try:
                 written.append(table.write_file(path, frame))
-            except pl.exceptions.ComputeError as error:
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                 raise UnreadableError(number) from error
         return written
 

@@ -60,8 +60,11 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
             }
         except UnreadableError as error:
             summed.result()
-            found = f"the file is damaged ({str(error.__cause__).splitlines()[0]})"
-            raise BadInput(version.files[error.number].name, found, "Fetch or export the file again") from error
+            raise _damaged(version.files[error.number].name, error.__cause__) from error
+        except pl.exceptions.PolarsError as error:
+            # Which columns a file has is asked for before any is streamed.
+            summed.result()
+            raise _damaged(", ".join(file.name for file in version.files), error) from error
         except BadInput:
             summed.result()
             raise
@@ -92,6 +95,11 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     rows = {fact: sums["lines"] for fact, sums in kept.items()}
     billed, currency = charges["billed_cost"], charges["currency"]
     return Loaded(source.name, period, load_id, rows, billed, currency, is_final, remarks(totals))
+
+
+def _damaged(files: str, error: BaseException | None) -> BadInput:
+    found = f"the file is damaged or is no bill ({str(error).strip().splitlines()[0]})"
+    return BadInput(files, found, "Fetch or export the file again")
 
 
 def remarks(totals: Totals) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final, cast
 
 import polars as pl
 
@@ -147,9 +147,12 @@ class Ledger:
         self._append_pin(source, period, by, reason, is_reopening=True)
 
     def _append_pin(self, source: str, period: date, by: str, reason: str, *, is_reopening: bool) -> None:
+        # Which act is the latest decides what is closed, so a clock that was set back may not reorder them.
+        last = self.acts()["pinned_at"].max()
+        now = datetime.now(UTC)
         pin = {
             **{_PINNED[table.name]: table.open().version() for table in [*self.facts(), self.attributions]},
-            "pinned_at": datetime.now(UTC),
+            "pinned_at": now if last is None else max(now, cast("datetime", last) + timedelta(microseconds=1)),
             "pinned_by": by,
             "reason": reason,
             "is_reopening": is_reopening,

@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 
 from models import money
+from models.errors import Refused
 from models.facts import Schema
 from pipelines.settings import Settings
 from pipelines.warehouse.facts import digest
@@ -78,10 +79,15 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     if path.exists() and not _is_made_with(path, made_with):
         path.unlink()
         path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-    with opened(path) as connection:
-        if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
-            _create(connection, made_with)
-        yield connection
+    try:
+        with opened(path) as connection:
+            if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
+                _create(connection, made_with)
+            yield connection
+    except duckdb.IOException as error:
+        why = str(error).splitlines()[0]
+        said = f"{path}: cannot be written ({why}). Nothing was published; correct that and run again."
+        raise Refused(said) from error
 
 
 def _is_made_with(path: Path, made_with: str) -> bool:

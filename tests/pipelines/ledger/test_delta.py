@@ -1,4 +1,6 @@
-from datetime import date
+from __future__ import annotations
+
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from models.errors import Refused
 from models.facts import Schema
 from models.money import MONEY
+from pipelines.ledger import tables
 from pipelines.ledger.delta import Table
 from pipelines.ledger.tables import Ledger
 
@@ -110,3 +113,20 @@ def test_vacuum_keeps_the_last_versions_and_every_pin(tmp_path: Path) -> None:
     assert {Path(path).name for path in removed} == {"second-00001.parquet", "crashed-00001.parquet"}
     pinned = ledger.pins()["charges_version"].item()
     assert ledger.charges.scan(ledger.charges.partitions(pinned)["aws", JULY].files).collect()["billed_cost"][0] == 1
+
+
+def test_a_clock_that_was_set_back_does_not_close_a_reopened_month(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(str(tmp_path))
+    ledger.pin("aws", JULY, by="someone", reason="July is closed")
+
+    class Back(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Back:
+            return cls(2001, 9, 9, tzinfo=tz)
+
+    monkeypatch.setattr(tables, "datetime", Back)
+    ledger.reopen("aws", JULY, by="someone", reason="a credit came late")
+    assert ledger.acts()["is_reopening"].to_list() == [False, True]
+    assert ledger.pins().is_empty()

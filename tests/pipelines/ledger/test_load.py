@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from connectors.source import Landed, SourceVersion, Totals
-from models.errors import Refused
+from connectors.source import Landed, SourceFile, SourceVersion, Totals
+from models.errors import BadInput, Refused
 from models.facts import Fact
 from models.money import MONEY
 from pipelines.ledger.load import load, reconcile
@@ -111,3 +111,42 @@ def test_a_record_whose_load_never_became_current_does_not_count(tmp_path: Path)
     killed = record.with_columns(load_id=pl.lit("killed"), fingerprint=pl.lit("second"))
     loads.commit(loads.write("aws", JULY, "killed", [killed]), mode="append", facts={})
     assert ledger.current_loads()["load_id"].to_list() == [done.load_id]
+
+
+class Damaged(Bill):
+    """A bill of two files; what is wrong with them comes out only while they are read."""
+
+    def __init__(self, fault: BaseException, *, is_late: bool) -> None:
+        super().__init__(totals())
+        files = [SourceFile("whole.parquet"), SourceFile("broken.parquet")]
+        self._version = SourceVersion(JULY, "second", files)
+        self._fault, self._is_late = fault, is_late
+
+    def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
+        if not self._is_late:
+            raise self._fault
+        (frame,) = super().read(landed)[Fact.CHARGES]
+
+        def fail(_: pl.DataFrame) -> pl.DataFrame:
+            raise self._fault
+
+        return {Fact.CHARGES: [frame, frame.map_batches(fail)]}
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["asking for columns", "streaming"])
+def test_what_polars_cannot_read_names_the_file_and_changes_nothing(tmp_path: Path, is_late: bool) -> None:
+    ledger, bill = Ledger(str(tmp_path)), Bill(totals())
+    before = load(ledger, bill, bill.versions()[0])
+    damaged = Damaged(pl.exceptions.InvalidOperationError("cannot cast List type\nResolved plan"), is_late=is_late)
+    with pytest.raises(BadInput, match=r"broken\.parquet: the file is damaged .*cannot cast List type\)"):
+        load(ledger, damaged, damaged.versions()[0])
+    assert ledger.charges.partitions()["aws", JULY].load_id == before.load_id
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+    full = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+    damaged = Damaged(pl.exceptions.ComputeError(full), is_late=True)
+    with pytest.raises(Refused, match=r"charges: cannot be written \(No space left on device \(os error 28\)\)"):
+        load(ledger, damaged, damaged.versions()[0])
+    assert ledger.charges.partitions() == {}

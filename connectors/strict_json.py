@@ -1,0 +1,26 @@
+"""JSON from outside: what Python reads but nobody can write again is no JSON either."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def loads(text: bytes | str, **how: Any) -> Any:
+    r"""Read JSON.
+
+    Args:
+        text: one value.
+        how: as for `json.loads`: what to make of numbers.
+
+    Raises:
+        ValueError: it is none, is nested beyond all use, or holds half a character (`\ud800`), which no file can keep.
+    """
+    try:
+        found = json.loads(text, **how)
+        content = text if isinstance(text, bytes) else text.encode()
+        if b"\\ud" in content or b"\\uD" in content:
+            json.dumps(found, ensure_ascii=False, default=str).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return found
