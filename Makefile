@@ -25,7 +25,7 @@ demo: setup ## Run the whole pipeline on the bundled sample company and show the
 	@$(BIN)/apportion demo
 
 test: setup ## Run every test (at most 6 minutes)
-	$(BIN)/pytest -m "not soak" -n auto --dist loadfile
+	$(BIN)/pytest -m "not soak" -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
 	$(BIN)/pytest -m "not soak and not pipeline" -n auto --dist loadfile

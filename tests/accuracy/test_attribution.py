@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 import pytest
 
-from examples.sample import write_sample
 from models.workloads import Workload
-from pipelines.cli.run import run_settings
 from pipelines.settings import Settings
 from pipelines.warehouse.database import opened
+from tests.cli.conftest import ran
+from tests.once import once
 
 pytestmark = pytest.mark.pipeline
 
@@ -29,14 +26,6 @@ where charge_category = 'Usage' and split_parent_resource_id is null
     -- The bill of a model's own API says what it is for; truth line by line is of the clouds.
     and source != 'openai'
 """
-
-
-def run(folder: Path, tagging: Literal["half", "none"]) -> Path:
-    """Make the company and run the pipeline on its bills."""
-    write_sample(folder, tagging=tagging)
-    shutil.copy(str(files("examples") / "apportion.yaml"), folder)
-    assert run_settings(Settings.load(folder / "apportion.yaml")) == 0
-    return folder
 
 
 def asked(folder: Path, question: str) -> pl.DataFrame:
@@ -92,7 +81,8 @@ def _named(truth: pl.DataFrame, source: str) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("tagged"), "half")
+    """The same as people type at in `tests/cli`: half of it is tagged."""
+    return once(tmp_path_factory, "desk", ran)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +92,9 @@ def tagged(company: Path) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def untagged(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    return judged(run(tmp_path_factory.mktemp("untagged"), "none"))
+    folder = tmp_path_factory.mktemp("untagged")
+    ran(folder, tagging="none")
+    return judged(folder)
 
 
 def shares(lines: pl.DataFrame, of: str) -> Mapping[str, float]:

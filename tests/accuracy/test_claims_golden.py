@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 
 from pipelines.warehouse.database import opened
-from tests.accuracy.test_attribution import asked, judged, run
+from tests.accuracy.test_attribution import asked, judged
+from tests.cli.conftest import ran
 from tests.dbt_like_sql.definitions import NAMES, ROWS, answers
+from tests.once import once
 
 pytestmark = pytest.mark.pipeline
 
@@ -20,7 +22,7 @@ SPENT = ("training", "fine_tuning", "inference")
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("claims"), "half")
+    return once(tmp_path_factory, "desk", ran)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,14 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import pytest
 
 from examples.sample import write_sample
 from pipelines.cli.app import main
+from tests.once import once
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,25 @@ class Desk:
         return Answer(int(status or 0), out.getvalue(), said.getvalue())
 
 
-def made(folder: Path, lines: int | None = None) -> Desk:
+def made(folder: Path, lines: int | None = None, tagging: Literal["half", "none"] = "half") -> Desk:
     """Write the sample company and its configuration."""
-    write_sample(folder, lines=lines)
+    write_sample(folder, lines=lines, tagging=tagging)
     shutil.copy(str(files("examples") / "apportion.yaml"), folder)
     return Desk(folder)
+
+
+def ran(folder: Path, lines: int | None = None, tagging: Literal["half", "none"] = "half") -> None:
+    """Write the sample company and run the pipeline on its bills."""
+    answer = made(folder, lines, tagging).type("run")
+    assert answer.status == 0, answer.said
+
+
+def small(folder: Path) -> None:
+    """Do the same with fewer lines: enough for every mart of the documentation to have rows."""
+    ran(folder, lines=4000)
 
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The whole sample, run; read it, do not change it."""
-    ready = made(tmp_path_factory.mktemp("desk"))
-    ran = ready.type("run")
-    assert ran.status == 0, ran.said
-    return ready
+    return Desk(once(tmp_path_factory, "desk", ran))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +14,6 @@ import pytest
 import typer
 import yaml
 
-from examples.sample import write_sample
 from models.rulebook import Rulebook
 from pipelines.cli.app import app
 from pipelines.settings import Settings
@@ -24,6 +21,8 @@ from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.database import opened
 from pipelines.warehouse.reader import ask
 from pipelines.warehouse.tables import TABLES
+from tests.cli.conftest import Desk, small
+from tests.once import once
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,19 +43,9 @@ def generate() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A small sample company, run once."""
-    folder = tmp_path_factory.mktemp("readme")
-    write_sample(folder, lines=2000)
-    shutil.copy(ROOT / "examples" / "apportion.yaml", folder)
-    assert shell(folder, "apportion run").returncode == 0
-    return folder
-
-
-def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
-    words = shlex.split(line, comments=True)
-    command = [str(Path(sys.executable).with_name("apportion")), *words[1:]]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return Desk(once(tmp_path_factory, "small", small))
 
 
 def test_the_reference_says_what_the_code_says(generate: ModuleType) -> None:
@@ -89,8 +78,8 @@ def test_every_rule_says_why_and_shows_itself() -> None:
 
 
 @pytest.mark.pipeline
-def test_every_column_people_query_carries_its_documentation(sample: Path) -> None:
-    with opened((sample / ".apportion" / "reports.duckdb").resolve(), read_only=True) as connection:
+def test_every_column_people_query_carries_its_documentation(desk: Desk) -> None:
+    with opened((desk.folder / ".apportion" / "reports.duckdb").resolve(), read_only=True) as connection:
         found = connection.sql(
             "select schema_name || '.' || table_name as name, column_name, comment from duckdb_columns()"
         ).fetchall()
@@ -103,15 +92,15 @@ def test_every_column_people_query_carries_its_documentation(sample: Path) -> No
 @pytest.mark.parametrize(
     "line", [line for block in blocks("bash") for line in block.splitlines() if line.startswith("apportion ")]
 )
-def test_a_command_of_the_readme_runs(sample: Path, line: str) -> None:
-    done = shell(sample, line)
-    assert done.returncode == 0, done.stderr
+def test_a_command_of_the_readme_runs(desk: Desk, line: str) -> None:
+    answer = desk.type(*shlex.split(line, comments=True)[1:])
+    assert answer.status == 0, answer.said
 
 
 @pytest.mark.pipeline
 @pytest.mark.parametrize("query", blocks("sql"))
-def test_a_query_of_the_readme_answers(sample: Path, query: str) -> None:
-    assert ask(Settings.load(sample / "apportion.yaml").home, query.rstrip().rstrip(";")).height
+def test_a_query_of_the_readme_answers(desk: Desk, query: str) -> None:
+    assert ask(Settings.load(desk.config).home, query.rstrip().rstrip(";")).height
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))

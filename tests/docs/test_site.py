@@ -13,7 +13,8 @@ import pytest
 from connectors.source import CONNECTORS
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask
-from tests.cli.conftest import Desk, made
+from tests.cli.conftest import Desk, small
+from tests.once import once
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -32,10 +33,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The sample company, smaller, run once."""
-    ready = made(tmp_path_factory.mktemp("site"), lines=4000)
-    ran = ready.type("run")
-    assert ran.status == 0, ran.said
-    return ready
+    return Desk(once(tmp_path_factory, "small", small))
 
 
 def test_there_are_twenty_queries() -> None:

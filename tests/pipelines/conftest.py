@@ -24,6 +24,7 @@ from pipelines.cli.app import main
 from pipelines.ledger.tables import Ledger
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask, report
+from tests.once import once
 
 if TYPE_CHECKING:
     from pipelines.ledger.delta import Partition
@@ -157,17 +158,13 @@ class Company:
 @pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """July and August, both delivered whole, run once; read it, do not change it."""
-    made = Company(tmp_path_factory.mktemp("company") / "whole").configure().bill()
-    made.run()
-    return made
+    return Company(once(tmp_path_factory, "company", lambda folder: Company(folder).configure().bill().run()))
 
 
 @pytest.fixture(scope="session")
 def before_restatement(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """The same company before August was restated, run once; read it, do not change it."""
-    made = Company(tmp_path_factory.mktemp("before") / "restated").configure().bill(deliveries=1)
-    made.run()
-    return made
+    return Company(once(tmp_path_factory, "before", lambda made: Company(made).configure().bill(deliveries=1).run()))
 
 
 @pytest.fixture

@@ -4,21 +4,29 @@ import gzip
 import json
 import re
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.pipelines.conftest import AUGUST, JULY, Company
+from tests.pipelines.conftest import AUGUST, JULY, Answer, Company
 
 pytestmark = pytest.mark.pipeline
 
+# Months of one source, each damaged in its own way, and two that are fine; whole sources whose manifest is wrong.
+MONTHS = {name: date(2026, number, 1) for number, name in enumerate(("cut", "corrupt", "column", "nan", "month"), 1)}
+LISTED = {
+    "steps-upwards": "../../../../etc/passwd",
+    "absolute": "/etc/passwd",
+    "not-there": "s3://bills/exports/data/BILLING_PERIOD=2026-08/late.parquet",
+}
 SOURCES = [
     {"name": "bad", "type": "aws_cur", "location": "bad"},
     {"name": "good", "type": "aws_cur", "location": "good/bill.csv.gz"},
 ]
+MANIFESTS = [{"name": name, "type": "aws_cur", "location": name} for name in LISTED]
 LOADED = "select source, billing_period, billed_cost_loaded from marts.reconciliation order by all"
 
 
@@ -45,17 +53,17 @@ def lines(month: date, price: float) -> pl.DataFrame:
     return pl.DataFrame([one] * 3)
 
 
-def file_of(folder: Path, month: date) -> Path:
-    return folder / "bad" / "data" / f"BILLING_PERIOD={month:%Y-%m}" / "exports-00001.parquet"
+def file_of(export: Path, month: date) -> Path:
+    return export / "data" / f"BILLING_PERIOD={month:%Y-%m}" / "exports-00001.parquet"
 
 
-def deliver(folder: Path, month: date, frame: pl.DataFrame, listed: str = "", execution: str = "1") -> None:
-    file = file_of(folder, month)
+def deliver(export: Path, month: date, frame: pl.DataFrame, listed: str = "", execution: str = "1") -> None:
+    file = file_of(export, month)
     file.parent.mkdir(parents=True, exist_ok=True)
     frame.write_parquet(file)
-    manifest = folder / "bad" / "metadata" / file.parent.name / "exports-Manifest.json"
+    manifest = export / "metadata" / file.parent.name / "exports-Manifest.json"
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    key = listed or f"s3://bills/exports/{file.relative_to(folder / 'bad').as_posix()}"
+    key = listed or f"s3://bills/exports/{file.relative_to(export).as_posix()}"
     manifest.write_text(json.dumps({"executionId": execution, "dataFiles": [key]}))
 
 
@@ -71,7 +79,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """Two sources, one with two months, all loaded."""
     made = Company(tmp_path_factory.mktemp("bad") / "loaded").configure(sources=SOURCES)
     for month in (JULY, AUGUST):
-        deliver(made.folder, month, lines(month, 10))
+        deliver(made.folder / "bad", month, lines(month, 10))
     deliver_good(made.folder, 1)
     made.run()
     return made
@@ -82,103 +90,115 @@ def redelivered(loaded: Company, tmp_path: Path) -> Company:
     """Every month has been delivered again, at another price."""
     made = loaded.copy(tmp_path / "copy")
     for month in (JULY, AUGUST):
-        deliver(made.folder, month, lines(month, 20), execution="2")
+        deliver(made.folder / "bad", month, lines(month, 20), execution="2")
     deliver_good(made.folder, 2)
     return made
 
 
-def corrupt(folder: Path) -> None:
-    file = file_of(folder, AUGUST)
-    content = file.read_bytes()
-    file.write_bytes(content[:4] + bytes(200) + content[204:])
+@dataclass(frozen=True)
+class Refused:
+    """A company with everything wrong at once, what was loaded before, and what a run said of it."""
+
+    company: Company
+    before: dict[tuple[str, date], str]
+    answer: Answer
+
+    def line(self, source: str, part: str = "") -> str:
+        """Give the one line that refuses a source or a month of it."""
+        (found,) = [
+            line for line in self.answer.said.splitlines() if line.startswith(f"refused: {source}: ") and part in line
+        ]
+        return found
 
 
-def cut(folder: Path) -> None:
-    file = file_of(folder, AUGUST)
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Refused:
+    """Everything has been loaded once, at 10 a line; then everything is delivered again, at 20 and damaged."""
+    made = Company(tmp_path_factory.mktemp("refused") / "company").configure(sources=SOURCES + MANIFESTS)
+    bad = made.folder / "bad"
+    for month in (*MONTHS.values(), JULY, AUGUST):
+        deliver(bad, month, lines(month, 10))
+    for name in LISTED:
+        deliver(made.folder / name, AUGUST, lines(AUGUST, 10))
+    good = deliver_good(made.folder, 10)
+    made.run()
+    before = made.load_ids()
+
+    for month in (*MONTHS.values(), JULY):
+        deliver(bad, month, lines(month, 20), execution="2")
+    file = file_of(bad, MONTHS["cut"])
     file.write_bytes(file.read_bytes()[:-100])
-
-
-def without_usage_type(folder: Path) -> None:
-    deliver(folder, AUGUST, lines(AUGUST, 20).drop("line_item_usage_type"), execution="2")
-
-
-def with_nan(folder: Path) -> None:
+    file = file_of(bad, MONTHS["corrupt"])
+    file.write_bytes(file.read_bytes()[:4] + bytes(200) + file.read_bytes()[204:])
+    usual = lines(MONTHS["column"], 20).drop("line_item_usage_type")
+    deliver(bad, MONTHS["column"], usual, execution="2")
     cost = pl.when(pl.int_range(pl.len()) == 1).then(float("nan")).otherwise("line_item_unblended_cost")
-    frame = lines(AUGUST, 20).with_columns(line_item_unblended_cost=cost)
-    deliver(folder, AUGUST, frame, execution="2")
+    frame = lines(MONTHS["nan"], 20).with_columns(line_item_unblended_cost=cost)
+    deliver(bad, MONTHS["nan"], frame, execution="2")
+    deliver(bad, MONTHS["month"], lines(JULY, 20), execution="2")
+    for name, listed in LISTED.items():
+        deliver(made.folder / name, AUGUST, lines(AUGUST, 20), listed=listed, execution="2")
+    deliver_good(made.folder, 20)
+    good.write_bytes(good.read_bytes()[:-20])
+    return Refused(made, before, made.apportion("run"))
 
 
-def of_another_month(folder: Path) -> None:
-    deliver(folder, AUGUST, lines(JULY, 20), execution="2")
-
-
-# What is wrong with August → what a person must read to find it.
-DAMAGED: dict[Callable[[Path], None], tuple[str, ...]] = {
-    corrupt: ("BILLING_PERIOD=2026-08/exports-00001.parquet", "damaged"),
-    cut: ("BILLING_PERIOD=2026-08/exports-00001.parquet", "damaged"),
-    without_usage_type: (
-        "BILLING_PERIOD=2026-08/exports-00001.parquet",
+# What is wrong with a month of `bad` → what a person must read to find it.
+DAMAGED: dict[str, tuple[str, ...]] = {
+    "cut": ("exports-00001.parquet", "damaged"),
+    "corrupt": ("exports-00001.parquet", "damaged"),
+    "column": (
+        "exports-00001.parquet",
         "column 'line_item_usage_type' is missing",
         "nearest is 'line_item_usage_amount'",
     ),
-    with_nan: (
-        "BILLING_PERIOD=2026-08/exports-00001.parquet",
-        "row 2, column line_item_unblended_cost",
-        "is no amount of money",
-    ),
-    of_another_month: ("row 1, column bill_billing_period_start_date", "is not of 2026-08"),
+    "nan": ("exports-00001.parquet", "row 2, column line_item_unblended_cost", "is no amount of money"),
+    "month": ("exports-00001.parquet", "row 1, column bill_billing_period_start_date", "is not of 2026-05"),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED, ids=lambda damage: damage.__name__)
-def test_a_bad_month_keeps_what_was_loaded_and_no_other_month_from_loading(
-    loaded: Company, redelivered: Company, damage: Callable[[Path], None]
-) -> None:
-    damage(redelivered.folder)
-    answer = redelivered.apportion("run")
-    assert answer.status == 1
-    (refused,) = [line for line in answer.said.splitlines() if "refused" in line or "rror" in line]
-    for part in ("refused: bad: ", *DAMAGED[damage]):
-        assert part in refused
-    assert redelivered.load_ids()["bad", AUGUST] == loaded.load_ids()["bad", AUGUST]
-    assert redelivered.ask(LOADED) == [("bad", JULY, 60), ("bad", AUGUST, 30), ("good", JULY, 6)]
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_bad_month_is_refused_with_its_file_and_keeps_what_was_loaded(refused: Refused, damage: str) -> None:
+    month = MONTHS[damage]
+    line = refused.line("bad", f"BILLING_PERIOD={month:%Y-%m}/")
+    assert all(part in line for part in DAMAGED[damage]), line
+    assert refused.company.load_ids()["bad", month] == refused.before["bad", month]
 
 
-# What August's manifest lists → what a person must read.
-LISTED = {
-    "../../../../etc/passwd": ("'../../../../etc/passwd' would leave the landing folder; nothing was fetched",),
-    "/etc/passwd": ("'/etc/passwd' would leave the landing folder; nothing was fetched",),
-    "s3://bills/exports/data/BILLING_PERIOD=2026-08/late.parquet": ("late.parquet', which is not there",),
-}
+@pytest.mark.parametrize(
+    ("source", "says"),
+    {
+        "steps-upwards": "'../../../../etc/passwd' would leave the landing folder; nothing was fetched",
+        "absolute": "'/etc/passwd' would leave the landing folder; nothing was fetched",
+        "not-there": "late.parquet', which is not there",
+    }.items(),
+)
+def test_a_bad_manifest_refuses_its_source_and_keeps_what_was_loaded(refused: Refused, source: str, says: str) -> None:
+    line = refused.line(source)
+    assert "BILLING_PERIOD=2026-08/exports-Manifest.json" in line
+    assert says in line
+    assert refused.company.load_ids()[source, AUGUST] == refused.before[source, AUGUST]
 
 
-@pytest.mark.parametrize("listed", LISTED, ids=["steps upwards", "absolute", "missing"])
-def test_a_bad_manifest_refuses_its_source_and_no_other(loaded: Company, redelivered: Company, listed: str) -> None:
-    deliver(redelivered.folder, AUGUST, lines(AUGUST, 20), listed=listed, execution="2")
-    answer = redelivered.apportion("run")
-    assert answer.status == 1
-    (refused,) = [line for line in answer.said.splitlines() if "refused" in line or "rror" in line]
-    for part in ("refused: bad: ", "BILLING_PERIOD=2026-08/exports-Manifest.json", *LISTED[listed]):
-        assert part in refused
-    assert redelivered.load_ids()["bad", AUGUST] == loaded.load_ids()["bad", AUGUST]
-    assert redelivered.ask(LOADED)[1:] == [("bad", AUGUST, 30), ("good", JULY, 6)]
+def test_what_is_refused_keeps_no_other_month_from_loading_until_all_is_repaired(refused: Refused) -> None:
+    assert refused.answer.status == 1
+    assert len([line for line in refused.answer.said.splitlines() if "refused" in line or "rror" in line]) == 9
+    line = refused.line("good")
+    assert "bill.csv.gz" in line
+    assert "damaged" in line
+    kept = {("bad", month): 30 for month in (*MONTHS.values(), AUGUST)} | {("bad", JULY): 60, ("good", JULY): 30}
+    kept |= {(name, AUGUST): 30 for name in LISTED}
+    company = refused.company.copy(refused.company.folder.with_name("repaired"))
+    assert {(source, month): cost for source, month, cost in company.ask(LOADED)} == kept
 
-
-def test_a_truncated_gzip_keeps_what_was_loaded_until_it_is_repaired(loaded: Company, redelivered: Company) -> None:
-    file = redelivered.folder / "good" / "bill.csv.gz"
-    file.write_bytes(file.read_bytes()[:-20])
-    answer = redelivered.apportion("run")
-    assert answer.status == 1
-    (refused,) = [line for line in answer.said.splitlines() if "refused" in line or "rror" in line]
-    assert "refused: good: " in refused
-    assert "bill.csv.gz" in refused
-    assert "damaged" in refused
-    assert redelivered.load_ids()["good", JULY] == loaded.load_ids()["good", JULY]
-    assert redelivered.ask(LOADED) == [("bad", JULY, 60), ("bad", AUGUST, 60), ("good", JULY, 3)]
-
-    deliver_good(redelivered.folder, 2)
-    redelivered.run()
-    assert redelivered.ask(LOADED) == [("bad", JULY, 60), ("bad", AUGUST, 60), ("good", JULY, 6)]
+    for month in MONTHS.values():
+        deliver(company.folder / "bad", month, lines(month, 20), execution="2")
+    for name in LISTED:
+        deliver(company.folder / name, AUGUST, lines(AUGUST, 20), execution="2")
+    deliver_good(company.folder, 20)
+    company.run()
+    repaired = {month: cost * 2 for month, cost in kept.items()} | {("bad", AUGUST): 30, ("bad", JULY): 60}
+    assert {(source, month): cost for source, month, cost in company.ask(LOADED)} == repaired
 
 
 def test_where_everything_is_refused_nothing_changes(redelivered: Company) -> None:
@@ -237,7 +257,9 @@ def test_a_ledger_that_cannot_be_reached_is_said_once_and_soon(loaded: Company, 
 
 def test_one_bill_in_two_currencies_needs_a_rate_for_each(redelivered: Company) -> None:
     euro = pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("EUR")).otherwise(pl.lit("USD"))
-    deliver(redelivered.folder, AUGUST, lines(AUGUST, 20).with_columns(line_item_currency_code=euro), execution="2")
+    deliver(
+        redelivered.folder / "bad", AUGUST, lines(AUGUST, 20).with_columns(line_item_currency_code=euro), execution="2"
+    )
     before = redelivered.publication()
     answer = redelivered.apportion("run")
     assert answer.status == 1
@@ -247,7 +269,7 @@ def test_one_bill_in_two_currencies_needs_a_rate_for_each(redelivered: Company) 
 
 def test_a_bill_in_a_currency_without_a_rate_keeps_the_last_report(redelivered: Company) -> None:
     frame = lines(AUGUST, 20).with_columns(line_item_currency_code=pl.lit("EUR"))
-    deliver(redelivered.folder, AUGUST, frame, execution="2")
+    deliver(redelivered.folder / "bad", AUGUST, frame, execution="2")
     before = redelivered.publication(), redelivered.marts()
     answer = redelivered.apportion("run")
     assert answer.status == 1
