@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from pipelines.reports.review import write_review
 from tests.browser.chromium import NoBrowser, executable
-from tests.pipelines.conftest import AUGUST, Company
+from tests.once import once
+from tests.pipelines.conftest import AUGUST, Company, whole
 
 HOSTILE = (
     "<script>window.owned = 1</script><img src=x onerror='window.owned = 1'>",
@@ -48,8 +49,7 @@ OUTSIDE = (
 @pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """July and August, run once, with a pack of August."""
-    made = Company(tmp_path_factory.mktemp("browser") / "company").configure().bill()
-    made.run()
+    made = Company(once(tmp_path_factory, "company", whole))
     write_review(made.settings, AUGUST, made.folder / "pack")
     return made
 

@@ -155,10 +155,15 @@ class Company:
         return self.folder / BILLS / "metadata" / f"BILLING_PERIOD={month:%Y-%m}" / "meridian-cur-Manifest.json"
 
 
+def whole(folder: Path) -> None:
+    """Deliver July and August, and run the pipeline on them."""
+    Company(folder).configure().bill().run()
+
+
 @pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """July and August, both delivered whole, run once; read it, do not change it."""
-    return Company(once(tmp_path_factory, "company", lambda folder: Company(folder).configure().bill().run()))
+    return Company(once(tmp_path_factory, "company", whole))
 
 
 @pytest.fixture(scope="session")
