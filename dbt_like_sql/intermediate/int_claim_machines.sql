@@ -213,7 +213,7 @@ multiples as (
         'serverless_multiple' as metric,
         bought.period,
         min(bought.hour_cost / own.hour_cost) as measured_low,
-        avg(bought.hour_cost / own.hour_cost) as measured,
+        avg((bought.hour_cost / own.hour_cost)::decimal(38, 12)) as measured,
         max(bought.hour_cost / own.hour_cost) as measured_high,
         sum(bought.effective_cost) as measured_cost,
         null::decimal(38, 12) as undecided_cost,

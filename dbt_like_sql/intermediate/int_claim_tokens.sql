@@ -117,7 +117,9 @@ hosted as (
         'self_hosted_million_tokens' as metric,
         usage_period as period,
         min(cost_per_million_tokens)::double as measured_low,
-        sum(cost_per_million_tokens::double * effective_cost::double) / sum(effective_cost)::double as measured,
+        -- As decimals: a sum of doubles depends on the order of its rows.
+        sum((cost_per_million_tokens::double * effective_cost::double)::decimal(38, 6))::double
+        / sum(effective_cost)::double as measured,
         max(cost_per_million_tokens)::double as measured_high,
         sum(effective_cost) as measured_cost,
         count(*)::bigint as sample_size,
@@ -139,7 +141,7 @@ fleets as (
         llm_model,
         max(self_hosted_cost) as self_hosted_cost,
         min(api_list_cost)::double as least_cost,
-        avg(api_list_cost::double) as average_cost,
+        sum(api_list_cost)::double / count(*) as average_cost,
         max(api_list_cost)::double as most_cost,
         string_agg(distinct api_provider, ', ' order by api_provider) as providers
     from marts.self_hosting_break_even
@@ -219,7 +221,7 @@ long_context as (
         'long_context_price' as metric,
         date_trunc('month', priced_on)::date as period,
         min(multiple) as measured_low,
-        avg(multiple) as measured,
+        avg(multiple::decimal(38, 12)) as measured,
         max(multiple) as measured_high,
         count(*)::bigint as sample_size,
         'List prices on ' || max(priced_on) || '; with a step: '
@@ -240,7 +242,7 @@ hours as (
 averages as (
     select
         *,
-        avg(requests::double) over (partition by period) as average
+        avg(requests) over (partition by period) as average
     from hours
 ),
 

@@ -31,7 +31,7 @@ shared as (
         settings.multiple,
         (
             settings.operations * costs.effective_cost::double
-            / sum(costs.effective_cost::double) over (partition by costs.usage_period)
+            / sum(costs.effective_cost) over (partition by costs.usage_period)::double
         )::decimal(38, 12) as operations_cost
     from costs
     cross join settings

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from dbt_like_sql.sql_model import ROOT, build_statements, load_checks, load_models, quote
 from pipelines.warehouse.build import sql_checks, sql_models
@@ -131,3 +133,18 @@ def test_quoted_identifier_cannot_end_its_quotes() -> None:
 def test_readme_lists_every_mart_and_no_other() -> None:
     listed = {line.split("`")[1] for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `")}
     assert listed == {model.name for model in sql_models() if model.schema == "marts"}
+
+
+def test_no_sum_is_of_doubles_because_the_order_of_rows_would_change_it() -> None:
+    def is_double(summed: exp.Expression) -> bool:
+        if isinstance(summed, exp.Cast):
+            return summed.is_type("double")
+        return any(cast.is_type("double") for cast in summed.find_all(exp.Cast))
+
+    doubles = [
+        f"{model.table}: {total.sql(dialect='duckdb')}"
+        for model in sql_models()
+        for total in sqlglot.parse_one(model.sql, dialect="duckdb").find_all(exp.Sum, exp.Avg)
+        if is_double(total.this)
+    ]
+    assert doubles == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -152,25 +153,30 @@ def test_a_partition_that_is_there_already_is_not_loaded_again(company: Path, in
     assert Ledger.of(Settings.load(company / "apportion.yaml")).loads.open().version() == 1
 
 
-def test_the_whole_graph_runs_from_bill_to_report(company: Path, instance: dg.DagsterInstance) -> None:
-    result = job(company).execute_in_process(
-        instance=instance, tags=month_range("2026-07", "2026-09"), run_config=QUIET
-    )
+@pytest.fixture(scope="module")
+def whole(delivered: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dg.ExecuteInProcessResult]:
+    """The whole graph, run as Dagster runs it; read it, do not change it."""
+    folder = shutil.copytree(delivered, tmp_path_factory.mktemp("whole") / "company")
+    months = month_range("2026-07", "2026-09")
+    with dg.DagsterInstance.ephemeral() as instance:
+        return folder, job(folder).execute_in_process(instance=instance, tags=months, run_config=QUIET)
+
+
+def test_the_whole_graph_runs_from_bill_to_report(whole: tuple[Path, dg.ExecuteInProcessResult]) -> None:
+    folder, result = whole
     assert result.success
-    assert (company / ".apportion" / "reports.duckdb").exists()
+    assert (folder / ".apportion" / "reports.duckdb").exists()
     failed = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
     assert set(failed) <= {"newest_day_is_recent"}  # A warning: the sample company's bills end when they end.
 
 
 def test_a_table_shows_its_rows_its_money_and_where_each_column_comes_from(
-    company: Path, instance: dg.DagsterInstance
+    whole: tuple[Path, dg.ExecuteInProcessResult],
 ) -> None:
-    result = job(company).execute_in_process(
-        instance=instance, tags=month_range("2026-07", "2026-09"), run_config=QUIET
-    )
+    folder, result = whole
     shown = {event.asset_key: event.metadata for event in result.asset_materializations_for_node("sql_models")}
     costs = shown[dg.AssetKey(["marts", "costs_by_workload"])]
-    (billed,) = ask(company / ".apportion", "select sum(billed_cost)::varchar from marts.costs_by_workload").row(0)
+    (billed,) = ask(folder / ".apportion", "select sum(billed_cost)::varchar from marts.costs_by_workload").row(0)
     assert costs["billed_cost"].value == billed
     assert int(str(costs["dagster/row_count"].value)) > 0
     lineage: Any = costs["dagster/column_lineage"].value

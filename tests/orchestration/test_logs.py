@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.logs import JsonLines, about
+from tests.pipelines.conftest import Company
 
 APPORTION = str(Path(sys.executable).with_name("apportion"))
 
@@ -39,6 +40,12 @@ def test_a_hostile_message_stays_one_line() -> None:
     assert len(JsonLines().format(record).splitlines()) == 1
 
 
+@pytest.fixture
+def company(tmp_path: Path) -> Path:
+    """Two small months of a bill, none loaded yet."""
+    return Company(tmp_path / "company").configure().bill().folder
+
+
 @pytest.mark.pipeline
 def test_with_apportion_log_json_every_line_is_json_and_each_load_is_measured(company: Path) -> None:
     environment = {**os.environ, "APPORTION_LOG": "json"}
@@ -46,18 +53,13 @@ def test_with_apportion_log_json_every_line_is_json_and_each_load_is_measured(co
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stderr.splitlines()]
     loads = [line for line in lines if line["logger"] == "apportion.metrics"]
-    assert {(load["source"], load["billing_period"]) for load in loads if load["source"] == "aws"} == {
-        ("aws", "2026-07"),
-        ("aws", "2026-08"),
-        ("aws", "2026-09"),
-    }
+    assert {(load["source"], load["billing_period"]) for load in loads} == {("aws", "2026-07"), ("aws", "2026-08")}
     for load in loads:
         assert load["run"]
         assert load["lines"] > 0
         assert load["bytes"] > 0
         assert load["seconds"] > 0
-        # What reports usage only bills nothing.
-        assert isinstance(load["billed_cost"], str) == (load["billing_currency"] in {"USD", "EUR"})
+        assert isinstance(load["billed_cost"], str)
     assert any("building marts" in line["message"] for line in lines)
 
 

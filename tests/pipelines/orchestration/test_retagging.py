@@ -12,6 +12,8 @@ import yaml
 from tests.pipelines.conftest import AUGUST, JULY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.pipelines.conftest import Company, Rows
 
 pytestmark = pytest.mark.pipeline
@@ -50,19 +52,28 @@ def tags_of(company: Company, month: date) -> Rows:
     return company.ask(f"select key_id, workload, evidence, attribution_rule_id {of} order by key_id")
 
 
-def test_a_new_rule_changes_tags_and_no_sum(company: Company, copied: Company) -> None:
-    with_our_rule(copied).run()
-    assert copied.ask(SUMS) == company.ask(SUMS)
-    before, after = (effective_cost_of(made, "training") for made in (company, copied))
+@pytest.fixture(scope="module")
+def ruled(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """The company with our rule, run; read it, do not change it."""
+    made = with_our_rule(company.copy(tmp_path_factory.mktemp("ruled") / "company"))
+    made.run()
+    return made
+
+
+def test_a_new_rule_changes_tags_and_no_sum(company: Company, ruled: Company) -> None:
+    assert ruled.ask(SUMS) == company.ask(SUMS)
+    before, after = (effective_cost_of(made, "training") for made in (company, ruled))
     assert after[JULY] > before[JULY]
     assert after[AUGUST] > before[AUGUST]
-    assert copied.versions()["charges"] == company.versions()["charges"]
+    assert ruled.versions()["charges"] == company.versions()["charges"]
 
 
-def test_a_rule_that_is_taken_back_leaves_the_marts_as_they_were(company: Company, copied: Company) -> None:
-    with_our_rule(copied).run()
-    copied.configure().run()
-    assert copied.marts() == company.marts()
+def test_a_rule_that_is_taken_back_leaves_the_marts_as_they_were(
+    company: Company, ruled: Company, tmp_path: Path
+) -> None:
+    taken_back = ruled.copy(tmp_path / "copy").configure()
+    taken_back.run()
+    assert taken_back.marts() == company.marts()
 
 
 def test_a_new_dimension_changes_no_sum(company: Company, copied: Company) -> None:
@@ -83,8 +94,8 @@ def test_a_rule_holds_from_its_month_on(company: Company, copied: Company) -> No
     assert after[AUGUST] > before[AUGUST]
 
 
-def test_every_tagging_says_who_when_and_why(copied: Company) -> None:
-    with_our_rule(copied).run()
+def test_every_tagging_says_who_when_and_why(ruled: Company, tmp_path: Path) -> None:
+    copied = ruled.copy(tmp_path / "copy")
     answer = copied.apportion("retag", "--why", "the auditors asked", "--period", "2026-07", "--json")
     assert answer.status == 0, answer.said
     assert json.loads(answer.out) == [{"source": "aws", "billing_period": "2026-07", "keys_changed": 0}]
