@@ -30,7 +30,7 @@ test: setup ## Run every test (at most 6 minutes)
 unit: setup ## Run the quick tests only (at most a minute)
 	$(BIN)/pytest -m "not soak and not pipeline" -n auto --dist loadfile
 
-soak: setup ## Run the unbounded tests: kills, fuzzing
+soak: setup ## Run the unbounded tests: kills (strace for some), full disks (as root), fuzzing
 	$(BIN)/pytest -m soak
 
 lint: setup ## Check style, types, architecture and SQL

@@ -167,7 +167,7 @@ def _times(element: Mapping[str, Any], file: str, number: int) -> tuple[datetime
         if element.get(first) is not None:
             start = _instant(element[first], file, f"item {number}, field {first}")
             if last is None:
-                return start, datetime.fromtimestamp(start.timestamp() + 86_400, UTC)
+                return start, _instant(int(start.timestamp()) + 86_400, file, f"item {number}, field {first}")
             return start, _instant(element.get(last), file, f"item {number}, field {last}")
     raise BadInput(file, "it does not say when", FIX, f"item {number}")
 

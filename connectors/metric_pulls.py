@@ -251,8 +251,7 @@ class MetricPulls(ABC):
         for series in found:
             outside = [at for at in series.at if not start.timestamp() <= at / samples.SECOND <= end.timestamp()]
             if outside:
-                at = datetime.fromtimestamp(outside[0] / samples.SECOND, UTC)
-                problem = f"{series.labels.get(samples.NAME)} has a sample at {at:%Y-%m-%d %H:%M:%S}, outside {day}"
+                problem = f"{series.labels.get(samples.NAME)} has a sample at {_shown(outside[0])}, outside {day}"
                 raise BadInput(f"{self.name}: {group}", problem, "Check the clocks of the API and of this machine")
         folder = jailed(self._landing, f"{day:%Y-%m}/{group}")
         folder.mkdir(parents=True, exist_ok=True)
@@ -274,6 +273,13 @@ def _content(path: Path) -> str:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _shown(at: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at / samples.SECOND, UTC):%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, OSError, ValueError):
+        return f"{at // samples.SECOND} seconds from 1970"
 
 
 def _midnight(day: date) -> datetime:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import stamina
 
+from connectors import strict_json
 from connectors.samples import SECOND, Series
 from models.errors import BadInput
 
@@ -104,14 +105,14 @@ class PrometheusApi:
 
     def _checked(self, query: str, answer: httpx.Response) -> list[Any]:
         try:
-            said = answer.json()
+            said = strict_json.loads(answer.content)
             found = list(said["data"]["result"])
             is_range = said["status"] == "success" and said["data"]["resultType"] == "matrix"
             pairs = [(float(at), float(value)) for one in found for at, value in one["values"]]
             is_whole = (
                 is_range and all(math.isfinite(at) for at, _ in pairs) and all(_is_text(one["metric"]) for one in found)
             )
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             is_whole = False
         if not is_whole:
             problem = f"the answer to {_short(query)} is none of Prometheus' ({_short(answer.text)})"

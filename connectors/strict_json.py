@@ -16,10 +16,11 @@ def loads(text: bytes | str, **how: Any) -> Any:
     Raises:
         ValueError: it is none, is nested beyond all use, or holds half a character (`\ud800`), which no file can keep.
     """
+    # Python takes UTF-16 for JSON too; nobody else does.
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
         found = json.loads(text, **how)
-        content = text if isinstance(text, bytes) else text.encode()
-        if b"\\ud" in content or b"\\uD" in content:
+        if "\\ud" in text or "\\uD" in text:
             json.dumps(found, ensure_ascii=False, default=str).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

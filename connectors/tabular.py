@@ -144,7 +144,10 @@ def contents(path: Path, name: str) -> Contents:
         columns = set(native_schema(path, name))
         return Contents(columns, columns)
     with readable(name):
-        footer = arrow_parquet.ParquetFile(path).metadata
+        return _contents(arrow_parquet.ParquetFile(path).metadata)
+
+
+def _contents(footer: Any) -> Contents:
     found = Contents(set(), set())
     for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
         for chunk in (group.column(index) for index in range(group.num_columns)):

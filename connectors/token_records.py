@@ -31,6 +31,7 @@ Made = TypeVar("Made")
 
 BATCH: Final = 10_000
 # An ARN has at most so many characters; a longer model id is something else.
+LARGEST: Final = Decimal(10) ** 26
 LONGEST_ID: Final = 2_048
 LONGEST_TEXT: Final = 16_384
 EARLIEST: Final = datetime(2015, 1, 1, tzinfo=UTC)
@@ -139,10 +140,12 @@ def amount(value: Any, field: str) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        found = Decimal(str(value))
-        return quantize_decimal(found)
+        found = quantize_decimal(Decimal(str(value)))
     except InvalidOperation:
-        raise ValueError(f"{field} is {str(value)[:SHOWN]!r}, which is no amount") from None
+        found = None
+    if found is None or not found.is_finite() or abs(found) >= LARGEST:
+        raise ValueError(f"{field} is {str(value)[:SHOWN]!r}, which is no amount")
+    return found
 
 
 def checked(record: Record) -> Record:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -43,7 +44,7 @@ _PATIENCE: Final[Mapping[str, str]] = {"connect_timeout": "5s", "max_retries": "
 # Tree drawing and colors of the library's messages.
 _WHITE: Final = re.compile(r"(?:\x1b\[\d+m|↳|\s)+")
 # What polars says of a full disk: the fault is this machine's, not the file's that is read.
-_MACHINE: Final = re.compile(r"[^:(]*\(os error \d+\)")
+_MACHINE: Final = re.compile(r"[\w -]*\(os error \d+\)")
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,21 @@ class Table:
             return DeltaTable(self.uri, version=version, storage_options=self._storage)
         schema = pl.Schema({"source": pl.String, "billing_period": pl.Date, **self.columns}).to_arrow()
         if not self.exists():
-            return DeltaTable.create(
-                self.uri,
-                schema=schema,
-                mode="ignore",
-                partition_by=list(PARTITION),
-                configuration=_CONFIGURATION,
-                storage_options=self._storage,
-            )
+            with self._writing():
+                return DeltaTable.create(
+                    self.uri,
+                    schema=schema,
+                    mode="ignore",
+                    partition_by=list(PARTITION),
+                    configuration=_CONFIGURATION,
+                    storage_options=self._storage,
+                )
         table = DeltaTable(self.uri, storage_options=self._storage)
         known = {column.name for column in table.schema().fields}
         if not known >= set(self.columns):
             wider = Schema.from_arrow(schema)
-            table.alter.add_columns([column for column in wider.fields if column.name not in known])
+            with self._writing():
+                table.alter.add_columns([column for column in wider.fields if column.name not in known])
         return table
 
     def partitions(self, version: int | None = None) -> dict[tuple[str, date], Partition]:
@@ -149,7 +152,7 @@ class Table:
     def write_file(self, path: str, frame: pl.LazyFrame) -> Written:
         """Stream one frame into one file, and count its rows there."""
         remote = "://" in self.uri
-        try:
+        with self._writing():
             frame.sink_parquet(
                 f"{self.uri}/{path}",
                 mkdir=not remote,
@@ -157,16 +160,21 @@ class Table:
                 sync_on_close=None if remote else "all",
                 **_PARQUET,
             )
-        except OSError as error:
-            raise self._unwritable(str(error)) from error
-        except pl.exceptions.ComputeError as error:
-            if machine := _MACHINE.search(str(error)):
-                raise self._unwritable(machine[0].strip()) from error
-            raise
         return Written(path, self.scan([path]).select(pl.len()).collect().item())
 
-    def _unwritable(self, why: str) -> Refused:
-        return Refused(f"{self.uri}: cannot be written ({why}). Nothing was changed; correct that and run again.")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say it is the disk where it is, and not the file that is read."""
+        try:
+            yield
+        except (OSError, pl.exceptions.ComputeError) as error:
+            text = _WHITE.sub(" ", str(error)).strip()
+            machine = _MACHINE.search(text)
+            if machine is None and not isinstance(error, OSError):
+                raise
+            why = machine[0].strip() if machine else text
+            said = f"{self.uri}: cannot be written ({why}). Nothing was changed; correct that and run again."
+            raise Refused(said) from error
 
     def _verified(self, written: Written, source: str, period: date) -> AddAction:
         info = DeltaStorageHandler(self.uri, self._storage).get_file_info([written.path])[0]
@@ -217,14 +225,15 @@ class Table:
         filters: FilterType | None = None
         if partition is not None:
             filters = [("source", "=", partition[0]), ("billing_period", "=", partition[1].isoformat())]
-        table.create_write_transaction(
-            list(adds),
-            mode=mode,
-            schema=table.schema(),
-            partition_by=list(PARTITION),
-            partition_filters=filters,
-            commit_properties=CommitProperties(custom_metadata=dict(facts)),
-        )
+        with self._writing():
+            table.create_write_transaction(
+                list(adds),
+                mode=mode,
+                schema=table.schema(),
+                partition_by=list(PARTITION),
+                partition_filters=filters,
+                commit_properties=CommitProperties(custom_metadata=dict(facts)),
+            )
         table.update_incremental()
         return table.version()
 

@@ -84,8 +84,9 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
                 _create(connection, made_with)
             yield connection
-    except duckdb.IOException as error:
-        why = str(error).splitlines()[0]
+    except (duckdb.IOException, duckdb.TransactionException) as error:
+        # A commit that fails is a disk that does not take it: nobody else writes here.
+        why = " ".join(str(error).split())
         said = f"{path}: cannot be written ({why}). Nothing was published; correct that and run again."
         raise Refused(said) from error
 

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
+from botocore.httpsession import URLLib3Session
 from botocore.response import StreamingBody
 from pytest_httpserver import HTTPServer
 
 from connectors.aws_cur import AwsCur
 from models.errors import BadInput, BadSettings, Refused
+from pipelines.ledger.load import load
+from pipelines.ledger.tables import Ledger
 from tests.connectors.bills import data_export, legacy_report, line, write
 
 pytestmark = pytest.mark.pipeline
@@ -118,6 +122,48 @@ def test_a_download_that_never_ends_says_how_far_it_came(
     with pytest.raises(BadInput, match=r"the download stopped at 500 of [\d,]+ bytes\. Run again: it resumes"):
         aws.fetch(version)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("fault", ["a part of the file", "an expired credential"])
+def test_a_pull_that_breaks_in_mid_run_changes_nothing_and_the_next_one_goes_on(  # noqa: PLR0917 - fixtures
+    tmp_path: Path,
+    upload: Upload,
+    s3: Callable[..., AwsCur],
+    requests: Requests,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    data_export(tmp_path / "bucket", many(10), many(20))
+    upload(tmp_path / "bucket")
+    ledger, aws = Ledger(str(tmp_path / "ledger")), s3()
+    load(ledger, aws, *aws.versions())
+    before = ledger.current_loads()
+    data_export(tmp_path / "bucket", many(30), many(40), execution="execution-2")
+    upload(tmp_path / "bucket")
+    (version,) = aws.versions()
+    send = URLLib3Session.send
+
+    def break_off(self: URLLib3Session, request: Any) -> Any:
+        answer = send(self, request)
+        if "prod-00002" in request.url and fault == "an expired credential":
+            body = "<Error><Code>ExpiredToken</Code><Message>canary-secret has expired</Message></Error>"
+            answer = AWSResponse(request.url, 400, {"Content-Type": "application/xml"}, None)  # type: ignore[arg-type]
+            answer._content = body.encode()  # type: ignore[attr-defined]  # noqa: SLF001 - as botocore's own recorder
+        return answer
+
+    with monkeypatch.context() as broken:
+        broken.setattr(URLLib3Session, "send", break_off)
+        if fault == "a part of the file":
+            broken.setattr(StreamingBody, "iter_chunks", lambda self, size: iter([self.read(min(size, 100))]))
+        with pytest.raises(BadInput, match=r"prod-0000[12].*(ExpiredToken|the download stopped at 500)") as error:
+            load(ledger, aws, version)
+    assert "canary-secret" not in str(error.value)
+    assert ledger.current_loads().equals(before)
+    requests.clear()
+    load(ledger, s3(), version)
+    assert ledger.current_loads()["lines_loaded"].item() == 70
+    # What had landed is not fetched again.
+    assert len(data_gets(requests)) == (1 if fault == "an expired credential" else 2)
 
 
 def test_bytes_that_differ_from_the_stated_checksum_are_thrown_away(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 
@@ -150,3 +150,21 @@ def test_a_full_disk_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"charges: cannot be written \(No space left on device \(os error 28\)\)"):
         load(ledger, damaged, damaged.versions()[0])
     assert ledger.charges.partitions() == {}
+
+
+def test_a_clock_that_was_set_back_keeps_no_older_load_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, old, new = Ledger(str(tmp_path)), Bill(totals()), Bill(totals(), "second")
+    load(ledger, old, old.versions()[0])
+
+    class Back(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Back:
+            return cls(2001, 9, 9, tzinfo=tz)
+
+    monkeypatch.setattr("pipelines.ledger.load.datetime", Back)
+    monkeypatch.setattr("pipelines.ledger.tables.datetime", Back)
+    monkeypatch.setattr("pipelines.ledger.delta.time.time", lambda: 1e9)
+    load(ledger, new, new.versions()[0])
+    (current,) = ledger.current_loads().rows(named=True)
+    assert (current["fingerprint"], current["loaded_at"].year) == ("second", 2001)
+    assert ledger.loaded_versions("aws") == {JULY: "second"}
