@@ -125,9 +125,12 @@ class Table:
         return table
 
     def partitions(self, version: int | None = None) -> dict[tuple[str, date], Partition]:
-        """Say what is current, or was at a version, per source and billing period."""
+        """Say what is current, or was at a version, per source and billing period; asking changes nothing."""
         found: dict[tuple[str, date], list[str]] = {}
-        actions = pl.DataFrame(self.open(version).get_add_actions(flatten=True))
+        if version is None and not self.exists():
+            return {}
+        table = DeltaTable(self.uri, version=version, storage_options=self._storage)
+        actions = pl.DataFrame(table.get_add_actions(flatten=True))
         for row in actions.iter_rows(named=True):
             key = row["partition.source"], row["partition.billing_period"]
             found.setdefault(key, []).append(row["path"])

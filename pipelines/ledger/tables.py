@@ -120,7 +120,8 @@ class Ledger:
         files = self.loads.files()
         if not files:
             return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **LOADS})
-        loads = self.loads.scan(files).collect()
+        # Records from before there was usage in the ledger do not say of what.
+        loads = self.loads.scan(files).with_columns(pl.col("fact").fill_null(Fact.CHARGES.value)).collect()
         current = [
             {"fact": fact, "source": source, "billing_period": period, "load_id": partition.load_id}
             for fact in loads["fact"].unique()
