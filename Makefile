@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup demo test unit soak lint bench docs dev lock clean
+.PHONY: help setup demo test unit spark soak lint bench docs dev lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,10 +25,13 @@ demo: setup ## Run the whole pipeline on the bundled sample company and show the
 	@$(BIN)/apportion demo
 
 test: setup ## Run every test (at most 6 minutes)
-	$(BIN)/pytest -m "not soak" -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not soak and not spark" -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
-	$(BIN)/pytest -m "not soak and not pipeline" -n auto --dist loadfile
+	$(BIN)/pytest -m "not soak and not spark and not pipeline" -n auto --dist loadfile
+
+spark: setup ## Run the tests of Spark on a cluster of processes (at most two minutes)
+	$(BIN)/pytest -m spark tests/pipelines/ledger
 
 soak: setup ## Run the unbounded tests: kills (strace for some), full disks (as root), fuzzing
 	$(BIN)/pytest -m soak

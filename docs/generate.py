@@ -33,7 +33,7 @@ from pipelines.governance_settings import (
     Grant,
     SharingSettings,
 )
-from pipelines.settings import ExchangeRate, Settings, SourceSettings
+from pipelines.settings import ExchangeRate, Settings, SourceSettings, SparkSettings
 from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.tables import TABLES
 
@@ -87,6 +87,7 @@ def _parts() -> dict[str, type[BaseModel]]:
     return {
         "Each of `sources`": SourceSettings,
         **sources,
+        "`spark`": SparkSettings,
         "`ai_scope`": AiScope,
         "Each of `exchange_rates`": ExchangeRate,
         "Each of `aws_invoices`": AwsInvoices,

@@ -12,10 +12,10 @@ import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from connectors.aws_invoices import AwsInvoices
@@ -68,6 +68,25 @@ class ExchangeRate(BaseModel):
     """First invoice month the rate holds for."""
 
 
+class SparkSettings(BaseModel):
+    """Where Spark is; without `master` and `remote`, what `spark-submit` or the environment says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    master: str | None = None
+    """Master URL, for example `yarn`, `spark://host:7077` or `local-cluster[2,1,1024]`."""
+    remote: str | None = None
+    """Spark Connect URL instead, for example `sc://host:15002`."""
+    options: dict[str, str] = Field(default={}, repr=False)
+    """Spark's own settings, for example `spark.executor.memory: 4g`."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.master is not None and self.remote is not None:
+            raise ValueError("give `master` or `remote`, not both")
+        return self
+
+
 class Settings(BaseSettings, Governance):
     """The configuration; unknown fields are refused, so a misspelt one is never silently ignored."""
 
@@ -79,6 +98,10 @@ class Settings(BaseSettings, Governance):
     """Where the ledger's tables live, a directory or `s3://bucket/prefix`; `<home>/ledger` if not given."""
     ledger_options: dict[str, str] = {}
     """Storage options for a ledger on object storage, for example `aws_endpoint_url` and `aws_region`."""
+    engine: Literal["polars", "spark"] = "polars"
+    """What passes over every line of the bills: polars on this machine, or Spark on many. The answers are the same."""
+    spark: SparkSettings = SparkSettings()
+    """Where Spark is, for `engine: spark`."""
     currency: str = "USD"
     """Reporting currency; bills in another need an entry in `exchange_rates`."""
     sources: list[SourceSettings] = []

@@ -159,8 +159,9 @@ select
     len(changed) = 0 as is_headline, -- The definition of marts.claim_checks.
     if(len(changed) = 1, changed[1], null) as only_change, -- The one thing that differs from it, else null.
     len(changed)::integer as change_count, -- Things that differ from it.
-    verdict != first(verdict) over headline_first as is_verdict_flipped, -- Another verdict than the headline's.
-    is_point_within != first(is_point_within) over headline_first
+    verdict != coalesce(max(verdict) filter (where len(changed) = 0) over one_answer, 'no_data')
+        as is_verdict_flipped, -- Another verdict than the headline's, which is no_data where the month has no AI money.
+    is_point_within != coalesce(bool_or(is_point_within) filter (where len(changed) = 0) over one_answer, false)
         as is_point_flipped, -- The point crosses an end of the range that it did not cross in the headline.
     count(*) filter (where verdict = 'holds') over one_answer as holds_count, -- Definitions under which it holds.
     count(*) filter (where verdict = 'fails') over one_answer as fails_count, -- Definitions under which it fails.
@@ -168,9 +169,4 @@ select
     count(*) over one_answer as definition_count -- Definitions asked.
 from judged
 window
-    one_answer as (partition by claim_id, period),
-    headline_first as (
-        partition by claim_id, period
-        order by len(changed) asc
-        rows between unbounded preceding and unbounded following
-    )
+    one_answer as (partition by claim_id, period)

@@ -14,6 +14,7 @@ from models.attribution import COLUMNS
 from models.facts import CHARGES, FACTS, INSTANT, KEY_COLUMNS, Fact, Schema, schema
 from models.money import MONEY
 from pipelines.ledger.delta import Table
+from pipelines.ledger.engine import Engine, OneMachine
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -74,6 +75,15 @@ ATTRIBUTIONS: Final[Schema] = {
 }
 
 
+def engine_of(settings: Settings) -> Engine:
+    """Make what passes over every line; nothing is begun before the first pass."""
+    if settings.engine == "polars":
+        return OneMachine()
+    from pipelines.ledger.spark import Spark
+
+    return Spark(settings.spark)
+
+
 _CURRENT: Final = ["fact", "source", "billing_period", "load_id"]
 
 
@@ -83,15 +93,17 @@ class Ledger:
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict)
+    engine: Engine = field(default_factory=OneMachine)
 
     @classmethod
     def of(cls, settings: Settings) -> Ledger:
         """Open the ledger a configuration names."""
-        return cls(settings.ledger_root, settings.ledger_options)
+        return cls(settings.ledger_root, settings.ledger_options, engine_of(settings))
 
     def fact(self, fact: Fact) -> Table:
-        """Give the table of a fact."""
-        return Table(self.root, fact.value, schema(FACTS[fact]), self.options)
+        """Give the table of a fact; only bills are long enough to be worth more than one machine."""
+        engine = self.engine if fact is Fact.CHARGES else OneMachine()
+        return Table(self.root, fact.value, schema(FACTS[fact]), self.options, engine)
 
     @property
     def charges(self) -> Table:

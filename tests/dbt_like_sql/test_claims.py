@@ -328,6 +328,21 @@ def test_sensitivity_counts_definitions_and_names_the_one_that_flips(warehouse: 
     assert headline["holds_count"] == total == headline["point_within_count"]
 
 
+def test_a_month_without_ai_money_has_no_data_for_a_headline_and_any_answer_is_another_verdict(
+    warehouse: Warehouse,
+) -> None:
+    charge(warehouse, 1, "inference", "declared", 80)
+    charge(warehouse, 2, "training", "billed", 20)
+    charge(warehouse, 3, "not_ai", "none", 5, month=FEBRUARY)
+    load(warehouse)
+    warehouse.refresh("reconciliation", "claim_sensitivity")
+    rows = warehouse.rows(f"from marts.claim_sensitivity where period = date '{FEBRUARY}'")
+    assert {row["span"] for row in rows} == {"3_months", "12_months", "since_first_training", "training_spread"}
+    assert {(row["is_verdict_flipped"], row["is_point_flipped"]) for row in rows} == {
+        (True, row["is_point_within"]) for row in rows
+    }
+
+
 def test_the_rule_that_decides_is_named(warehouse: Warehouse) -> None:
     charge(warehouse, 1, "inference", "declared", 70)
     charge(warehouse, 2, "training", "billed", 20)
