@@ -9,13 +9,11 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-import yaml
 
 from examples import tokens
 from examples.company import MONTHS
-from examples.sample import write_sample
-from pipelines.cli.run import run_settings
-from pipelines.settings import Settings
+from tests.cli.conftest import ran
+from tests.once import once
 
 pytestmark = pytest.mark.pipeline
 KEYS = ("month", "provider_name", "llm_model", "hosting", "cost_basis", "team", "feature")
@@ -24,16 +22,8 @@ COUNTS = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens",
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three months of the AWS bill and of tokens, run once."""
-    folder = tmp_path_factory.mktemp("tokens")
-    write_sample(folder, gcp=False)
-    config = yaml.safe_load((Path(tokens.__file__).parent / "apportion.yaml").read_text(encoding="utf-8"))
-    named = {"aws", "openai", "gateway", "bedrock", "serving"}
-    config["sources"] = [source for source in config["sources"] if source["name"] in named]
-    config |= {"review_packs": 0}
-    (folder / "apportion.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    assert run_settings(Settings.load(folder / "apportion.yaml")) == 0
-    return folder
+    """The whole sample company, run once; read it, do not change it."""
+    return once(tmp_path_factory, "desk", ran)
 
 
 def ask(sample: Path, sql: str) -> pl.DataFrame:
