@@ -66,7 +66,12 @@ def sums(bill: AwsColumns, own: pl.Expr) -> dict[str, pl.Expr]:
     def amount(column: str) -> pl.Expr:
         return bill.amount(column).cast(MONEY, strict=False)
 
+    cost = amount("line_item_unblended_cost")
     asked = {
+        "lines": own.sum(),
+        "billed_cost": pl.when(own).then(cost).sum(),
+    }
+    asked |= {
         name: pl.when(own & kind.is_in(kinds)).then(amount(column)).sum()
         for name, (kinds, column) in AMOUNTS.items()
         if bill.has(column)
@@ -76,7 +81,7 @@ def sums(bill: AwsColumns, own: pl.Expr) -> dict[str, pl.Expr]:
             asked[name] = bill.text(*columns).max()
     if not bill.has(NET):
         return asked
-    cost, net = amount("line_item_unblended_cost"), amount(NET)
+    net = amount(NET)
     # Where AWS leaves the net column blank nothing was discounted, and a discount line is inside the others' net cost.
     said = pl.coalesce(net, pl.when(~is_discount(kind)).then(cost))
     asked |= {"net": pl.when(own).then(said).sum(), "net lines": (own & (net != 0)).sum()}
@@ -90,7 +95,7 @@ def identities(tallies: pl.DataFrame, *, is_final: bool, owns_lines: bool) -> li
     """Compare both sides.
 
     Args:
-        tallies: one row per kind and commitment, with `lines`, `billed_cost` and the columns of `sums`.
+        tallies: one row per kind and commitment, with the columns of `sums`.
         is_final: every line carries an invoice id.
         owns_lines: some line is the payer's own; a member account's bill has none.
     """

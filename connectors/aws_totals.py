@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from connectors import aws_identities, checking, tabular
 from connectors.aws_amortization import NEEDED, is_split
 from connectors.aws_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
-from connectors.checking import Check
+from connectors.checking import Check, Grouping
 from connectors.source import Totals
 from models.errors import BadInput
 
@@ -30,21 +30,25 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
     Raises:
         BadInput: a column is missing, a cell cannot be read, or there are no lines at all.
     """
+    sums: dict[str, Any] = {}
     tallies: list[pl.DataFrame] = []
     for path, bill in bills:
         bill.require()
-        groups = aws_identities.groups(bill)
-        tallies += checking.tallied(path, bill.name, _scanned(bill), groups, _sums(bill), list(_checks(bill, period)))
-    tally = pl.concat(tallies, how="diagonal") if tallies else pl.DataFrame()
-    if tally.is_empty():
+        grouping = Grouping(aws_identities.groups(bill), aws_identities.sums(bill, ~is_split(bill)))
+        found, groups = checking.tallied(
+            path, bill.name, _scanned(bill), _sums(bill), list(_checks(bill, period)), grouping
+        )
+        checking.add(sums, found)
+        tallies += groups
+    if not (sums["lines"] or sums["split"]):
         raise BadInput(bills[0][1].name, "the export has no lines", "Wait for the first full delivery of the month")
-    sums = tally.select(pl.col(tally.columns).exclude("kind", "commitment", "starts", "ends").sum()).row(0, named=True)
+    tally = pl.concat(tallies, how="diagonal")
     is_final = bool(sums["lines"]) and not sums["open"]
     return Totals(
         lines=sums["lines"],
         split_lines=sums["split"],
         quantized={name: sums[name] for name in NATIVE if name in sums},
-        exact={name: sums[f"exact {name}"] for name in NATIVE if name in sums},
+        exact={name: checking.exact(sums, name) for name in NATIVE if name in sums},
         is_final=is_final,
         identities=aws_identities.identities(tally, is_final=is_final, owns_lines=bool(sums["payer's own"])),
         unknown_kinds=aws_identities.unknown_kinds(tally),
@@ -81,7 +85,6 @@ def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
         "split": is_split(bill).sum(),
         "open": (own & bill.text("bill_invoice_id").is_null()).sum(),
         "payer's own": (bill.text("line_item_usage_account_id") == bill.text("bill_payer_account_id")).sum(),
-        **aws_identities.sums(bill, own),
     }
     for name, column in NATIVE.items():
         if bill.has(column):

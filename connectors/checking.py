@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from connectors import tabular
 from models.errors import BadInput
-from models.money import EXACT, quantize
+from models.money import ARITHMETIC, EXACT, quantize, residual
 
 # Sums keep 22 decimals of 38 digits.
 LARGEST: Final = 1e15
@@ -37,6 +38,14 @@ class Check:
     fix: str
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """Sums that are asked group by group, beside those of the whole file."""
+
+    by: Mapping[str, pl.Expr]
+    sums: Mapping[str, pl.Expr]
+
+
 def summed(
     path: Path, name: str, headers: Sequence[str], sums: Mapping[str, pl.Expr], checks: Sequence[Check]
 ) -> dict[str, Any]:
@@ -45,44 +54,62 @@ def summed(
     Raises:
         BadInput: a row meets a check; names file, row, column and value.
     """
-    total: dict[str, Any] = {}
-    for tally in tallied(path, name, headers, {}, sums, checks):
-        for column, value in tally.row(0, named=True).items():
-            total[column] = total.get(column, 0) + (value or 0)
-    return total
+    return tallied(path, name, headers, sums, checks, Grouping({}, {}))[0]
 
 
 def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
     path: Path,
     name: str,
     headers: Sequence[str],
-    groups: Mapping[str, pl.Expr],
     sums: Mapping[str, pl.Expr],
     checks: Sequence[Check],
-) -> Iterator[pl.DataFrame]:
-    """Sum a file piece by piece and group by group, and check every row on the way: one frame per piece.
+    grouping: Grouping,
+) -> tuple[dict[str, Any], list[pl.DataFrame]]:
+    """Sum a file piece by piece, and check every row on the way: its sums, and a frame of groups per piece.
+
+    What needs no groups is summed without: grouping costs polars twice what the sum itself does.
 
     Raises:
         BadInput: a row meets a check; names file, row, column and value.
     """
     counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
+    total: dict[str, Any] = dict.fromkeys(sums, 0)
+    groups: list[pl.DataFrame] = []
     for before, piece in tabular.pieces(path, name, headers):
-        asked = (
-            piece.group_by([cell.alias(group) for group, cell in groups.items()]).agg(**sums, **counts)
-            if groups
-            else piece.select(**sums, **counts)
-        )
+        asked = [piece.select(**sums, **counts)]
+        if grouping.by:
+            by = [cell.alias(group) for group, cell in grouping.by.items()]
+            asked.append(piece.group_by(by).agg(**grouping.sums))
         with tabular.readable(name):
-            found = asked.collect(engine="streaming")
+            found, *of_groups = pl.collect_all(asked, engine="streaming")
+        row: dict[str, Any] = found.row(0, named=True)
         for number, check in enumerate(checks):
-            if found[f"bad {number}"].sum():
+            if row[f"bad {number}"]:
                 _complain(name, check, before, piece)
-        yield found.drop(counts)
+        add(total, {column: row[column] or 0 for column in sums})
+        groups += of_groups
+    return total, groups
+
+
+def add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add sums of a piece or a file to a total, where each name stands in some of them.
+
+    Python's own context would round money to 28 digits.
+    """
+    for name, value in more.items():
+        before = total.get(name, 0)
+        is_money = isinstance(value, Decimal) or isinstance(before, Decimal)
+        total[name] = ARITHMETIC.add(Decimal(before), Decimal(value)) if is_money else before + value
 
 
 def money(name: str, amount: pl.Expr) -> dict[str, pl.Expr]:
-    """Sum a native amount twice: each rounded once, and exactly; the difference is the quantization residual."""
-    return {name: quantize(amount).sum(), f"exact {name}": amount.cast(pl.String).cast(EXACT, strict=False).sum()}
+    """Sum a native amount, each rounded once, and what that rounded off; `exact` puts both together."""
+    return {name: quantize(amount).sum(), f"residual {name}": residual(amount).sum()}
+
+
+def exact(sums: Mapping[str, Any], name: str) -> Decimal:
+    """Give the exact sum of an amount from the two sums of `money`."""
+    return ARITHMETIC.add(Decimal(sums[name] or 0), Decimal(sums[f"residual {name}"] or 0))
 
 
 def no_number(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -67,15 +67,14 @@ def totals(landed: Landed, *, listed: bool) -> Totals:
     sums: dict[str, Any] = {}
     for path, bill in _bills(landed):
         bill.require()
-        for name, value in _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)):
-            sums[name] = sums.get(name, 0) + value
+        checking.add(sums, _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)))
     if not sums["lines"]:
         raise BadInput(landed.version.files[0].name, "the export has no lines", EMPTY)
     return Totals(
         lines=sums["lines"],
         split_lines=0,
         quantized={name: Decimal(sums[name]) for name in NATIVE if name in sums},
-        exact={name: Decimal(sums[f"exact {name}"]) for name in NATIVE if name in sums},
+        exact={name: checking.exact(sums, name) for name in NATIVE if name in sums},
         is_final=not sums["open"],
     )
 
@@ -95,11 +94,9 @@ def _bills(landed: Landed) -> list[tuple[Path, FocusColumns]]:
     return [(path, _bill(path, file.name)) for file, path in files]
 
 
-def _tally(
-    path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Mapping[str, pl.Expr]
-) -> Iterator[tuple[str, Any]]:
+def _tally(path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Mapping[str, pl.Expr]) -> dict[str, Any]:
     columns = (*REQUIRED, *PROVIDERS, *AMOUNTS, *INSTANTS, *MAPS, "InvoiceId")
-    yield from checking.summed(path, bill.name, bill.headers(dict.fromkeys(columns)), sums, checks).items()
+    return checking.summed(path, bill.name, bill.headers(dict.fromkeys(columns)), sums, checks)
 
 
 def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:

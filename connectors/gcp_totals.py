@@ -20,7 +20,7 @@ from connectors.gcp_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, MONTH_TEXT, 
 from connectors.source import Totals
 from connectors.tabular import ROW
 from models.errors import BadInput
-from models.money import ARITHMETIC, EXACT, quantize
+from models.money import ARITHMETIC, EXACT, quantize, residual
 
 MONTH: Final = "invoice.month"
 NEEDED: Final = ("billing_account_id", "currency", "cost_type", "cost", *INSTANTS)
@@ -116,7 +116,7 @@ def as_totals(sums: Sums, *, is_final: bool) -> Totals:
 def _cost(bill: GcpColumns, frame: pl.LazyFrame) -> Mapping[str, Any]:
     amounts = {"cost": "cost", "listed": "cost_at_list"}
     sums = {name: quantize(bill.cell(path)).sum() for name, path in amounts.items() if bill.has(path)}
-    exact = {f"exact_{name}": _exact(bill.cell(path)).sum() for name, path in amounts.items() if bill.has(path)}
+    exact = {f"exact_{name}": _exact(bill.cell(path)) for name, path in amounts.items() if bill.has(path)}
     with tabular.readable(bill.name):
         return frame.select(pl.len().alias("lines"), **sums, **exact).collect(engine="streaming").row(0, named=True)
 
@@ -128,9 +128,9 @@ def _credits(bill: GcpColumns, frame: pl.LazyFrame) -> Mapping[str, Any]:
         return (
             unnested.select(
                 credits=quantize(amount).sum(),
-                exact_credits=_exact(amount).sum(),
+                exact_credits=_exact(amount),
                 gifts=quantize(amount.filter(is_gift)).sum(),
-                exact_gifts=_exact(amount.filter(is_gift)).sum(),
+                exact_gifts=_exact(amount.filter(is_gift)),
             )
             .collect(engine="streaming")
             .row(0, named=True)
@@ -138,7 +138,7 @@ def _credits(bill: GcpColumns, frame: pl.LazyFrame) -> Mapping[str, Any]:
 
 
 def _exact(amount: pl.Expr) -> pl.Expr:
-    return amount.cast(pl.String).cast(EXACT, strict=False)
+    return quantize(amount).sum().cast(EXACT) + residual(amount).sum()
 
 
 def _check(bill: GcpColumns, frame: pl.LazyFrame) -> None:

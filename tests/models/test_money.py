@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.money import ARITHMETIC, MONEY, from_units, largest_remainder, quantize, quantize_decimal, to_units
+from models.money import (
+    ARITHMETIC,
+    MONEY,
+    from_units,
+    largest_remainder,
+    quantize,
+    quantize_decimal,
+    residual,
+    to_units,
+)
 
 
 @pytest.mark.parametrize(
@@ -77,3 +86,14 @@ def test_a_float_is_rounded_from_its_shortest_text_whatever_stands_beside_it(amo
     amounts += [round(amount, places) for amount in amounts for places in (2, 6, 10, 12)]
     found = pl.Series("x", amounts).to_frame().select(quantize(pl.col("x"))).to_series().to_list()
     assert found == [Decimal(repr(amount)).quantize(Decimal("1e-12"), context=ARITHMETIC) for amount in amounts]
+
+
+@given(st.lists(st.one_of(st.floats(-1e9, 1e9), st.sampled_from([0.1, 0.0010684211984159026, 1e-13, 2.5e-12]))))
+def test_what_was_kept_and_what_was_rounded_off_sum_to_what_was_read(amounts: list[float]) -> None:
+    frame = pl.DataFrame({"native": amounts}, schema={"native": pl.Float64})
+    for native in (pl.col("native"), pl.col("native").cast(pl.String)):
+        kept, off = frame.select(quantize(native).sum(), off=residual(native).sum()).row(0)
+        exact = Decimal(0)
+        for amount in amounts:
+            exact = ARITHMETIC.add(exact, ARITHMETIC.quantize(Decimal(repr(amount)), Decimal(1).scaleb(-22)))
+        assert ARITHMETIC.add(kept or Decimal(0), off or Decimal(0)) == exact
