@@ -88,6 +88,18 @@ def test_lines_of_one_key_and_day_become_one_row(tmp_path: Path) -> None:
     ]
 
 
+def test_groups_whose_digests_collide_are_told_apart_by_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can write a bill with two columns of one digest, so all get the same."""
+    lines = [line(region_id=region, resource_id=None, cost=cost) for region, cost in (("eu", "1"), (None, "2"))]
+    found = facts(tmp_path / "apart", lines)
+    monkeypatch.setattr("pipelines.warehouse.facts._digested", lambda _: pl.lit(0).alias("group_digest"))
+    collided = facts(tmp_path / "collided", lines)
+    assert collided.daily.equals(found.daily)
+    assert found.daily["billed_cost"].sort().to_list() == [1, 2]
+
+
 def test_a_relevant_tag_divides_keys_and_an_irrelevant_one_does_not(tmp_path: Path) -> None:
     lines = [line(tags={"user:team": "a", "job": "1"}), line(tags={"user_Team": "a", "job": "2"}), line(tags={})]
     found = facts(tmp_path, lines, ("tag:team",))
