@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup demo test unit spark soak lint bench docs dev lock clean
+.PHONY: help setup demo test unit faults spark soak lint bench docs dev lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,11 +24,14 @@ setup: .venv/.ready ## Make .venv with everything pinned (uv if it is there, els
 demo: setup ## Run the whole pipeline on the bundled sample company and show the answers
 	@$(BIN)/apportion demo
 
-test: setup ## Run every test (at most 6 minutes)
-	$(BIN)/pytest -m "not soak and not spark" -n auto --dist loadfile --no-loadscope-reorder
+test: setup ## Run the tests (at most 6 minutes)
+	$(BIN)/pytest -m "not soak and not spark and not faults" -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
-	$(BIN)/pytest -m "not soak and not spark and not pipeline" -n auto --dist loadfile
+	$(BIN)/pytest -m "not soak and not spark and not faults and not pipeline" -n auto --dist loadfile
+
+faults: setup ## Run the tests of ten kills and of 200 damaged files for each reader (about a minute)
+	$(BIN)/pytest -m faults -n auto
 
 spark: setup ## Run the tests of Spark on a cluster of processes (at most two minutes)
 	$(BIN)/pytest -m spark tests/pipelines/ledger

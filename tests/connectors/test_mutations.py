@@ -121,7 +121,13 @@ def test_a_whole_delivery_is_read(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(CONNECTORS))
-@pytest.mark.parametrize("number", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(FEW, id="few", marks=pytest.mark.faults),
+        pytest.param(MANY, id="many", marks=pytest.mark.soak),
+    ],
+)
 def test_a_damaged_one_loads_what_it_says_or_is_refused_by_name(
     kind: str, number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

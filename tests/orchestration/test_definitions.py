@@ -49,16 +49,6 @@ def damage(folder: Path, month: str) -> None:
         file.write_bytes(bytes(content))
 
 
-def test_the_definitions_validate_as_dagster_does_it(delivered: Path) -> None:
-    environment = {**os.environ, "APPORTION_CONFIG": str(delivered / "apportion.yaml")}
-    environment |= {"DAGSTER_HOME": str(delivered), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    (delivered / "dagster.yaml").write_text("telemetry: { enabled: false }\n", encoding="utf-8")
-    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-m", "pipelines.definitions"]
-    done = subprocess.run(command, env=environment, cwd=delivered, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "All code locations passed validation" in done.stderr + done.stdout
-
-
 def test_dg_accepts_the_definitions(delivered: Path) -> None:
     environment = {
         **os.environ,

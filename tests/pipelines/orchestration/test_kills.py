@@ -69,7 +69,13 @@ def state(company: Company) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("start", "share"), [("fresh", 1.0), ("restated", 0.6)], ids=["fresh", "restated"])
-@pytest.mark.parametrize("kills", [pytest.param(KILLS, id="few"), pytest.param(100, id="many", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(KILLS, id="few", marks=pytest.mark.faults),
+        pytest.param(100, id="many", marks=pytest.mark.soak),
+    ],
+)
 def test_a_run_killed_at_any_moment_leaves_the_last_state_and_the_next_run_ends_as_undisturbed(  # noqa: PLR0917
     company: Company, restated: Company, tmp_path: Path, seconds: float, start: str, share: float, kills: int
 ) -> None:
