@@ -48,7 +48,8 @@ def main() -> int:
     rows = []
     for lines in SIZES:
         bills = in_files(chosen.folder / str(lines), lines)
-        rows.append((lines, *(measured(chosen.folder / f"{lines}-{engine}", bills, engine) for engine in ENGINES)))
+        one, many = (measured(chosen.folder / f"{lines}-{engine}", bills, engine) for engine in ENGINES)
+        rows.append((lines, one, many))
     report = written(rows, (before, os.getloadavg()[0]))
     print(report)
     RESULTS.write_text(report, encoding="utf-8")
@@ -74,8 +75,8 @@ def measured(folder: Path, bills: Path, engine: str) -> dict[str, Any]:
     """Load a bill with an engine in processes of its own: seconds, and processor seconds and memory of all of them."""
     folder.mkdir(parents=True, exist_ok=True)
     source = {"name": "aws", "type": "aws_cur", "location": str(bills)}
-    said = {"home": "home", "sources": [source], "engine": engine, "spark": CLUSTER}
-    (folder / "apportion.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    config = {"home": "home", "sources": [source], "engine": engine, "spark": CLUSTER}
+    (folder / "apportion.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [sys.executable, str(Path(__file__).with_name("load.py")), "--measure", "load", "--folder", str(folder)]
     busy = sum(os.times()[2:4])
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
