@@ -157,6 +157,7 @@ def models(config: Config = DEFAULT_CONFIG, *, period: Period = None, json: Json
 
     frame, currency = _ask(config, _MODELS, period=period, limit=limit)
     headings: Headings = {"llm_model": "model", "hosting": "hosting", "effective_cost": Column("cost", "money")}
+    headings |= {"bar": Column("", "bar", of="effective_cost", width=3)}
     headings |= {"cost_per_million_tokens": Column("per M tokens", "price"), "requests": Column("requests", "number")}
     headings |= {"cost_per_request": Column("per request", "price")}
     if not json:

@@ -83,6 +83,6 @@ def _attributed(ledger: Ledger, partition: Partition, build: Build) -> pl.LazyFr
     lines = ledger.charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_null())
     return (
         lines.with_columns(tag_columns(spelt))
-        .join(tagged.lazy(), on=[*KEY_COLUMNS, *relevant], how="left", nulls_equal=True)
+        .join(tagged.lazy(), on=[*KEY_COLUMNS, *relevant], how="left", nulls_equal=True, maintain_order="left")
         .drop(relevant)
     )

@@ -74,7 +74,9 @@ def divide(lines: pl.LazyFrame, owned: pl.DataFrame) -> pl.LazyFrame:
     needed = dated.join(owned.select(_GROUP).unique().lazy(), on=_GROUP, how="semi", nulls_equal=True)
     known = needed.collect_schema()
     cells = [pl.col(name) if name in known else pl.lit(None, MONEY).alias(name) for name in (*COST_COLUMNS, *_BESIDE)]
-    parts = _parts(needed.select(*_GROUP, "resource_id", *_LINE, *cells).collect(engine="streaming"), owned)
+    found = needed.select(*_GROUP, "resource_id", *_LINE, *cells).collect(engine="streaming")
+    # In the order of the bill: which part gets the last digit must not depend on how many cores there are.
+    parts = _parts(found.sort(_LINE), owned)
     new = [name for name in _PARTS if name not in _LINE and name in known]
     joined = lines.join(parts.lazy(), on=_LINE, how="left", suffix=" of part", maintain_order="left")
     whole = pl.col("part").is_null()

@@ -91,6 +91,11 @@ def test_an_export_read_as_a_bill_gives_the_same_figures(company: Company, tmp_p
             assert totals.quantized["billed_cost"] == lines["billed_cost"].sum()
 
 
+def test_an_export_gives_the_same_rows_in_the_same_order(company: Company, tmp_path: Path) -> None:
+    once, again = (write_focus(company.settings, AUGUST, tmp_path / name)[0] for name in ("once", "again"))
+    assert pl.read_parquet(once).equals(pl.read_parquet(again))
+
+
 def test_tags_survive_the_export(company: Company, tmp_path: Path) -> None:
     _, csv = write_focus(company.settings, AUGUST, tmp_path)
     charges, _ = imported(csv, tmp_path / "landing")
