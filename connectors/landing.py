@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, cast
 
 from models.errors import BadInput, BadSettings, Refused
 
 CHUNK: Final = 1 << 20
 ZIP: Final = b"PK\x03\x04"
+GZIP: Final = b"\x1f\x8b"
+# Bills and logs pack to a tenth or a fiftieth, a bomb to a thousandth. What unpacks to little may repeat itself.
+TIMES: Final = 200
+HARMLESS: Final = 64 << 20
 OnBytes = Callable[[int], None]
 
 
@@ -112,8 +117,14 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
     The member's own name is data and goes nowhere; reading to the end checks its CRC.
     """
     with path.open("rb") as file:
-        if file.read(len(ZIP)) != ZIP:
-            return path
+        starts = file.read(len(ZIP))
+    limit = max(HARMLESS, TIMES * path.stat().st_size)
+    if starts[: len(GZIP)] == GZIP:
+        with suppress(EOFError, OSError, zlib.error), gzip.open(path) as plain:  # damage is its reader's to name
+            for _ in _bounded(cast("IO[bytes]", plain), limit, name):
+                pass
+    if starts != ZIP:
+        return path
     target = jailed(folder, entry.key + ".unpacked")
     if target.is_file():
         return target
@@ -125,16 +136,27 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
             if len(members) != 1:
                 raise BadInput(name, f"the archive holds {len(members)} files, not one", "Export the bill again")
             with archive.open(members[0]) as packed, part.open("wb") as plain:
-                _copy(packed, plain)
+                for chunk in _bounded(packed, limit, name):
+                    plain.write(chunk)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
         raise BadInput(name, f"the archive is damaged ({error})", "Fetch or export the file again") from error
     seal(part, target)
     return target
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+def _bounded(source: IO[bytes], limit: int, name: str) -> Iterator[bytes]:
+    """Give what unpacks, as long as it is no bomb.
+
+    Raises:
+        BadInput: it is more than a bill could be.
+    """
+    read = 0
     while chunk := source.read(CHUNK):
-        target.write(chunk)
+        read += len(chunk)
+        if read > limit:
+            found = f"the file unpacks to more than {limit >> 20:,} MiB, {TIMES} times its size or more"
+            raise BadInput(name, found, "Check who wrote it; deliver it unpacked if it is right")
+        yield chunk
 
 
 class Folder:

@@ -8,7 +8,6 @@ import io
 import json
 import random
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -266,10 +265,3 @@ def _parquet(dice: random.Random, content: bytes) -> Mutant:
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
         return _bytes(dice, content)
     return Mutant(out.getvalue(), how)
-
-
-def bomb(size: int) -> bytes:
-    """Give gzip that unpacks to so many zeros, a thousandth of that here."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = bytes(1 << 20)
-    return b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()

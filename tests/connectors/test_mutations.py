@@ -182,3 +182,20 @@ def refused(specimen: Specimen, said: str, folder: Path, *, is_asked_again: bool
         if again is None:
             return "nothing is read any more once the API is sane again"
     return ""
+
+
+@pytest.mark.parametrize("kind", ["aws_cur", "bedrock_logs", "focus", "gcp_billing", "generic_gpu"])
+def test_a_bomb_is_refused_before_it_is_unpacked(kind: str, tmp_path: Path) -> None:
+    packed = next(specimen for specimen in specimens()[kind] if specimen.name.endswith(".gz"))
+    content = gzip.compress(gzip.decompress(packed.content) + b"\n" * (96 << 20), 9)
+    with in_time(kind), pytest.raises(BadInput, match=r"\.gz: the file unpacks to more than 64 MiB"):
+        everything(packed.source(tmp_path / "in", tmp_path / "landing", content))
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bill.csv", b"\n" * (96 << 20))
+    packed = next(specimen for specimen in specimens()["aws_cur"] if specimen.name.endswith(".zip"))
+    with pytest.raises(BadInput, match=r"\.zip: the file unpacks to more than 64 MiB"):
+        everything(packed.source(tmp_path / "in", tmp_path / "landing", out.getvalue()))
