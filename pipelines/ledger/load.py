@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from deltalake.transaction import AddAction
@@ -128,18 +128,20 @@ def _kept(ledger: Ledger, fact: Fact, adds: list[AddAction], totals: Totals) -> 
         sums = {name: pl.col(name).sum() for name in _read(totals, fact) if name != "lines"}
         counted = table.summed(files, lambda rows: rows.select(pl.len().cast(pl.Int64).alias("lines"), **sums), [])
         return counted.row(0, named=True)
-    by_currency = table.summed(files, _sums, ["billing_currency"])
-    currencies = by_currency["billing_currency"].to_list()
-    sums = by_currency.select(pl.exclude("billing_currency").sum()).row(0, named=True)
-    return {**sums, "currency": "mixed" if len(currencies) > 1 else next(iter(currencies), None)}
+    found = table.summed(files, _sums, _GROUPS)
+    currencies = found["billing_currency"].unique().to_list()
+    own, split = found.filter("is_own"), found.filter(~pl.col("is_own"))
+    sums = own.select("lines", *COST_COLUMNS).sum().row(0, named=True)
+    currency = "mixed" if len(currencies) > 1 else next(iter(currencies), None)
+    return {**sums, "split_lines": int(split["lines"].sum()), "currency": currency}
+
+
+_GROUPS: Final = ("billing_currency", "is_own")
 
 
 def _sums(lines: pl.LazyFrame) -> pl.LazyFrame:
-    own = pl.col("split_parent_resource_id").is_null()
-    return lines.group_by("billing_currency").agg(
-        lines=own.sum().cast(pl.Int64),
-        split_lines=(~own).sum().cast(pl.Int64),
-        **{column: pl.col(column).filter(own).sum() for column in COST_COLUMNS},
+    return lines.group_by("billing_currency", is_own=pl.col("split_parent_resource_id").is_null()).agg(
+        lines=pl.len().cast(pl.Int64), **{column: pl.col(column).sum() for column in COST_COLUMNS}
     )
 
 
