@@ -51,8 +51,12 @@ def _nothing(amounts: pl.Series, dtype: pl.Decimal) -> pl.Series:
 
 def _longer(amounts: pl.Series) -> pl.Series:
     """Give the places of the floats whose shortest text has more than 15 digits or 12 decimals."""
-    fit = ((amounts * _UNITS).round() / _UNITS == amounts) & (amounts.abs() < _FIFTEEN_DIGITS)
-    return (~fit.fill_null(value=True)).arg_true()
+    fit = (amounts * _UNITS).round() / _UNITS == amounts
+    # Two looks at all of them are cheaper than a comparison for each, and hardly a line costs a thousand.
+    ends = amounts.min(), amounts.max()
+    if not all(isinstance(end, float) and abs(end) < _FIFTEEN_DIGITS for end in ends):
+        fit &= amounts.abs() < _FIFTEEN_DIGITS
+    return (~fit).arg_true()
 
 
 def residual(amount: pl.Expr) -> pl.Expr:
