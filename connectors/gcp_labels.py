@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from operator import add
 from typing import Any, Final
 
 import polars as pl
@@ -33,22 +34,31 @@ def _prefixed(pairs: pl.Expr, prefix: str) -> pl.Expr:
 
 def _joined(lists: Sequence[pl.Series]) -> pl.Series:
     """Join lists row by row; polars' own `concat_list` takes many times as long on lists of structs."""
-    rows, values, lengths = zip(*(_flat(one) for one in lists), strict=True)
-    # The sort is stable, so that within a row the lists keep their order.
-    order = pc.sort_indices(pa.concat_arrays(rows))
-    ends = pc.cumulative_sum(reduce(pc.add, lengths))
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
-    joined = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, pa.concat_arrays(values).take(order)))
+    parts = [_flat(one) for one in lists]
+    lengths = reduce(add, (length for *_, length in parts))
+    ends = lengths.cum_sum()
+    # Where the next list's pairs of each row go, and how many pairs stand before that list.
+    place, before = ends - lengths, 0
+    order = pl.Series([0], dtype=pl.Int64).new_from_index(0, sum(len(rows) for rows, *_ in parts))
+    for rows, _, length in parts:
+        number = pl.int_range(len(rows), dtype=pl.Int64, eager=True)
+        first = length.cum_sum() - length
+        order = order.scatter((place - first).gather(rows) + number, number + before)
+        place, before = place + length, before + len(rows)
+    offsets = pl.concat([pl.Series([0], dtype=pl.Int64), ends.rename("")]).to_arrow()
+    values = pa.concat_arrays([values for _, values, _ in parts]).take(order.to_arrow())
+    joined = pl.from_arrow(pa.LargeListArray.from_arrays(offsets, values))
     if not isinstance(joined, pl.Series):
         raise TypeError(type(joined))
     return joined.cast(PAIRS)
 
 
-def _flat(series: pl.Series) -> tuple[Any, Any, Any]:
+def _flat(series: pl.Series) -> tuple[pl.Series, Any, pl.Series]:
     """Give each pair's row, the pairs, and how many each row has."""
+    # Arrow imports pandas, a second of every run, where it is given a Python value: to see whether pandas made it.
     array = _arrow(series.cast(PAIRS))
-    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
-    return pc.list_parent_indices(array), pc.list_flatten(array), lengths
+    rows = pc.list_parent_indices(array).cast(pa.int64())
+    return pl.Series(values=rows), pc.list_flatten(array), series.list.len().fill_null(0).cast(pl.Int64)
 
 
 def _arrow(series: pl.Series) -> Any:

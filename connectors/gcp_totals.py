@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors import tabular
+from connectors import checking, tabular
 from connectors.checking import no_number, shown
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, MONTH_TEXT, GcpColumns, field
 from connectors.source import Totals
 from connectors.tabular import ROW
 from models.errors import BadInput
-from models.money import ARITHMETIC, EXACT, quantize, residual
+from models.money import ARITHMETIC, quantize
 
 MONTH: Final = "invoice.month"
 NEEDED: Final = ("billing_account_id", "currency", "cost_type", "cost", *INSTANTS)
@@ -115,30 +115,25 @@ def as_totals(sums: Sums, *, is_final: bool) -> Totals:
 
 def _cost(bill: GcpColumns, frame: pl.LazyFrame) -> Mapping[str, Any]:
     amounts = {"cost": "cost", "listed": "cost_at_list"}
-    sums = {name: quantize(bill.cell(path)).sum() for name, path in amounts.items() if bill.has(path)}
-    exact = {f"exact_{name}": _exact(bill.cell(path)) for name, path in amounts.items() if bill.has(path)}
-    with tabular.readable(bill.name):
-        return frame.select(pl.len().alias("lines"), **sums, **exact).collect(engine="streaming").row(0, named=True)
+    asked = {name: bill.cell(path) for name, path in amounts.items() if bill.has(path)}
+    return _summed(bill, frame, asked, lines=pl.len())
 
 
 def _credits(bill: GcpColumns, frame: pl.LazyFrame) -> Mapping[str, Any]:
     amount, is_gift = pl.col("credits").struct.field("amount"), pl.col("credits").struct.field("type").is_in(GIFTS)
     unnested = frame.select("credits").explode("credits").filter(amount.is_not_null())
+    return _summed(bill, unnested, {"credits": amount, "gifts": pl.when(is_gift).then(amount)})
+
+
+def _summed(
+    bill: GcpColumns, frame: pl.LazyFrame, amounts: Mapping[str, pl.Expr], **counts: pl.Expr
+) -> Mapping[str, Any]:
+    """Sum each amount, rounded once and exactly."""
+    sums = {key: one for name, amount in amounts.items() for key, one in checking.money(name, amount).items()}
     with tabular.readable(bill.name):
-        return (
-            unnested.select(
-                credits=quantize(amount).sum(),
-                exact_credits=_exact(amount),
-                gifts=quantize(amount.filter(is_gift)).sum(),
-                exact_gifts=_exact(amount.filter(is_gift)),
-            )
-            .collect(engine="streaming")
-            .row(0, named=True)
-        )
-
-
-def _exact(amount: pl.Expr) -> pl.Expr:
-    return quantize(amount).sum().cast(EXACT) + residual(amount).sum()
+        found = frame.select(**counts, **sums).collect(engine="streaming").row(0, named=True)
+    exact = {f"exact_{name}": checking.exact(found, name) for name in amounts}
+    return {**{name: found[name] for name in (*counts, *amounts)}, **exact}
 
 
 def _check(bill: GcpColumns, frame: pl.LazyFrame) -> None:
