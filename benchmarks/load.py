@@ -1,6 +1,6 @@
 """Measure what it costs to load a bill, as a ratio to a bare rewrite of the same columns in the same run.
 
-    .venv/bin/python benchmarks/load.py                 # 1M and 10M lines, about six minutes on two cores
+    .venv/bin/python benchmarks/load.py                 # 1M and 10M lines, about four minutes on two cores
     .venv/bin/python benchmarks/load.py --lines 1000000 # only these; RESULTS.md is left alone
 
 Each measurement is a process of its own, so that peak memory is its own; imports are outside the clock. The floor reads
