@@ -78,7 +78,7 @@ def divide(lines: pl.LazyFrame, owned: pl.DataFrame) -> pl.LazyFrame:
     # In the order of the bill: which part gets the last digit must not depend on how many cores there are.
     parts = _parts(found.sort(_LINE), owned)
     new = [name for name in _PARTS if name not in _LINE and name in known]
-    joined = lines.join(parts.lazy(), on=_LINE, how="left", suffix=" of part", maintain_order="left")
+    joined = lines.join(parts.lazy(), on=_LINE, how="left", suffix=" of part", maintain_order="left_right")
     whole = pl.col("part").is_null()
     return joined.with_columns(pl.when(whole).then(name).otherwise(f"{name} of part").alias(name) for name in new).drop(
         f"{name} of part" for name in new
