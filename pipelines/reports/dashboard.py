@@ -8,6 +8,8 @@ what shows text as text: grids, menus and charts, never Markdown or HTML.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -276,14 +278,26 @@ def _lines(settings: Settings, key: Mapping[str, Any], day: date) -> None:
 
 
 def _freshness(reached: pl.DataFrame) -> None:
-    with st.expander("How far the data reaches"):
-        _grid(reached, "How far the data reaches")
+    with _opened("How far the data reaches", "reached") as is_open:
+        if is_open:
+            _grid(reached, "How far the data reaches")
 
 
 def _table(frame: pl.DataFrame, name: str, title: str) -> None:
-    with st.expander(title):
-        _grid(frame, title)
-        _download(frame, name)
+    with _opened(title, name) as is_open:
+        if is_open:
+            _grid(frame, title)
+            _download(frame, name)
+
+
+@contextmanager
+def _opened(title: str, name: str) -> Iterator[bool]:
+    """Offer a fold and tell whether it is open.
+
+    A closed one is not filled: what draws grids is more than a megabyte, which a browser would read before the charts.
+    """
+    with st.expander(title, key=f"fold_{name}", on_change="rerun") as fold:
+        yield bool(fold.open)
 
 
 def _grid(frame: pl.DataFrame, title: str, **selection: Any) -> None:
