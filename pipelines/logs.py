@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 METRICS: Final = logging.getLogger("apportion.metrics")
-"""One line per load: `lines`, `billed_cost`, `billing_currency`, `seconds`, `bytes`."""
+"""One line per load beside its run, source and period: lines, billed cost and its currency, seconds, bytes."""
 SAID: Final = logging.getLogger("apportion")
 """What the command line would tell a person."""
+# Where the environment asks for no JSON, Python would print warnings by itself.
+SAID.addHandler(logging.NullHandler())
 
 _ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about", default={})  # noqa: B039 - never changed in place
 # What every record has; anything else came in by `extra`.

@@ -204,10 +204,10 @@ class Settings(BaseSettings, Governance):
         except ValidationError as error:
             raise BadSettings(_explain(path or Path("configuration"), error, f"sources: {source.name}: ")) from None
 
-    def open(self, name: str, on_bytes: Callable[[int], None] = lambda _: None) -> Source:
-        """Make the source with that name."""
+    def open(self, name: str, on_bytes: Callable[[int], None] = lambda _: None, landing: Path | None = None) -> Source:
+        """Make the source with that name; what it fetches lands in `home`, or in another folder."""
         source = next(source for source in self.sources if source.name == name)
-        return connector(source.type)(name, self._options(source), self.home / "landing", on_bytes)
+        return connector(source.type)(name, self._options(source), landing or self.home / "landing", on_bytes)
 
     @property
     def ledger_root(self) -> str:

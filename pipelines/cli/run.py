@@ -14,7 +14,6 @@ import typer
 from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Period
 
 if TYPE_CHECKING:
-    from pipelines.orchestration.assets import Progress
     from pipelines.settings import Settings
 
 
@@ -54,9 +53,10 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
         if todo.nothing and not rebuild:
             say("Nothing changed: the report is current.")
         else:
+            from pipelines.cli.progress import drawn
             from pipelines.orchestration.assets import run_in_process
 
-            with _progress(republish=rebuild) as progress:
+            with drawn(republish=rebuild) as progress:
                 run_in_process(settings, todo.months, progress)
             refused |= progress.refused
             loaded = [
@@ -116,40 +116,6 @@ def _heard(say: Callable[[str], None]) -> Iterator[None]:
     finally:
         logger.removeHandler(teller)
         logger.setLevel(before)
-
-
-@contextmanager
-def _progress(*, republish: bool) -> Iterator[Progress]:
-    """Draw what the assets do: the step, and bytes fetched; plain lines where nobody watches."""
-    from rich.console import Console
-    from rich.progress import DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bars
-
-    from pipelines import logs
-    from pipelines.cli.output import say
-    from pipelines.orchestration.assets import Progress
-
-    console = Console(stderr=True)
-    if logs.are_json():
-        yield Progress(on_step=say, republish=republish)
-        return
-    if not console.is_terminal:
-        yield Progress(on_step=lambda text: console.print(text, highlight=False), republish=republish)
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("starting", total=None)
-        yield Progress(
-            on_bytes=lambda count: bars.advance(task, count),
-            on_step=lambda text: bars.update(task, description=text),
-            republish=republish,
-        )
 
 
 def retag(

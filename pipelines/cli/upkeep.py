@@ -75,7 +75,8 @@ def _kind(bills: str) -> tuple[str, str]:
 def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
     """Try the home, the rules, the ledger and each source, and say how to fix what fails.
 
-    Exits 0 when a run would find everything it needs, else 1. Changes nothing.
+    Of the newest month of each source it reads what a run would read (up to 64 MiB; of one that is loaded, it says what
+    was loaded). Exits 0 when a run would find everything it needs, else 1. Changes nothing.
 
     Example: apportion doctor --config apportion.yaml
     """

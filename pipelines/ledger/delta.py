@@ -23,7 +23,7 @@ from deltalake.transaction import AddAction
 
 from models.errors import Refused
 from models.facts import DataType
-from pipelines.ledger.engine import Engine, OneMachine, Query, Written
+from pipelines.ledger.engine import Engine, OneMachine, OnFile, Query, Written
 
 if TYPE_CHECKING:
     from deltalake.table import FilterType
@@ -142,7 +142,14 @@ class Table:
         """Give the paths of everything that is current."""
         return [path for partition in self.partitions().values() for path in partition.files]
 
-    def write(self, source: str, period: date, load_id: str, frames: Sequence[pl.LazyFrame]) -> list[AddAction]:
+    def write(
+        self,
+        source: str,
+        period: date,
+        load_id: str,
+        frames: Sequence[pl.LazyFrame],
+        on_file: OnFile = lambda _number, _rows: None,
+    ) -> list[AddAction]:
         """Stream frames into new files of a partition; nothing is current until `commit`.
 
         Raises:
@@ -150,7 +157,8 @@ class Table:
         """
         folder = f"source={source}/billing_period={period.isoformat()}"
         paths = [f"{folder}/{load_id}-{number:05d}.parquet" for number in range(1, len(frames) + 1)]
-        return [self._verified(written, source, period) for written in self.engine.write(self, paths, frames)]
+        written = self.engine.write(self, paths, frames, on_file)
+        return [self._verified(file, source, period) for file in written]
 
     def write_file(self, path: str, frame: pl.LazyFrame) -> Written:
         """Stream one frame into one file, and count its rows there."""

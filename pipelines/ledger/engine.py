@@ -10,6 +10,8 @@ import polars as pl
 if TYPE_CHECKING:
     from pipelines.ledger.delta import Table
 
+# Told of each file that was written: its number, counted from 0, and how many rows it has.
+OnFile: TypeAlias = Callable[[int, int], None]
 # From the lines of some of a table's files to what is asked of them; row-local up to a last `unique` or `group_by`.
 Query: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame]
 
@@ -32,7 +34,9 @@ class UnreadableError(Exception):
 class Engine(Protocol):
     """What is done to every line; whatever does it, the answers are the same to the last digit."""
 
-    def write(self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame]) -> list[Written]:
+    def write(
+        self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame], on_file: OnFile
+    ) -> list[Written]:
         """Write each frame into a file of its own, named by its path or by a longer name.
 
         Raises:
@@ -52,7 +56,9 @@ class Engine(Protocol):
 class OneMachine:
     """Polars streams all files here."""
 
-    def write(self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame]) -> list[Written]:
+    def write(
+        self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame], on_file: OnFile
+    ) -> list[Written]:
         """Write the files one after the other; each keeps all cores busy."""
         written = []
         for number, (path, frame) in enumerate(zip(paths, frames, strict=True)):
@@ -60,6 +66,7 @@ class OneMachine:
                 written.append(table.write_file(path, frame))
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
                 raise UnreadableError(number) from error
+            on_file(number, written[-1].rows)
         return written
 
     def distinct(self, table: Table, files: Sequence[str], query: Query) -> pl.DataFrame:

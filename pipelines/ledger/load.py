@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from connectors.source import Source, SourceVersion, Totals
 from models.errors import BadInput, Refused
 from models.facts import COST_COLUMNS, Fact
 from models.money import ARITHMETIC, quantize_decimal
-from pipelines.ledger.engine import UnreadableError
+from pipelines.ledger.engine import OnFile, UnreadableError
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
 
@@ -39,8 +40,10 @@ class Loaded:
         return sum(self.rows.values())
 
 
-def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
-    """Replace one month of one source with a version of what it says.
+def load(
+    ledger: Ledger, source: Source, version: SourceVersion, on_file: OnFile = lambda _number, _rows: None
+) -> Loaded:
+    """Replace one month of one source with a version of what it says, telling `on_file` of each file that was written.
 
     Raises:
         BadInput: the files cannot be read; names file, row and column.
@@ -52,10 +55,10 @@ def load(ledger: Ledger, source: Source, version: SourceVersion) -> Loaded:
     # Nothing written counts before the commit, so the files are summed while they are written: neither alone keeps
     # all cores busy. What is wrong with a cell `totals` knows best, so it is asked first.
     with ThreadPoolExecutor(1) as pool:
-        summed = pool.submit(source.totals, landed)
+        summed = pool.submit(contextvars.copy_context().run, source.totals, landed)
         try:
             adds = {
-                fact: ledger.fact(fact).write(source.name, period, load_id, frames)
+                fact: ledger.fact(fact).write(source.name, period, load_id, frames, on_file)
                 for fact, frames in source.read(landed).items()
             }
         except UnreadableError as error:

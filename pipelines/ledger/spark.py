@@ -25,7 +25,7 @@ import pyarrow as pa
 from models.errors import BadSettings, Refused
 from models.facts import Schema
 from models.money import MONEY
-from pipelines.ledger.engine import OneMachine, Query, UnreadableError, Written
+from pipelines.ledger.engine import OneMachine, OnFile, Query, UnreadableError, Written
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -55,7 +55,9 @@ class Spark:
 
     settings: SparkSettings
 
-    def write(self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame]) -> list[Written]:
+    def write(
+        self, table: Table, paths: Sequence[str], frames: Sequence[pl.LazyFrame], on_file: OnFile
+    ) -> list[Written]:
         """Write each frame into a file on an executor.
 
         A file's name ends in the attempt that wrote it: an executor that was given up may still be writing.
@@ -65,6 +67,8 @@ class Spark:
         for number, damage in enumerate(found["damage"]):
             if damage is not None:
                 raise UnreadableError(number) from pl.exceptions.ComputeError(damage)
+        for number, rows in enumerate(found["rows"]):
+            on_file(number, rows)
         return [Written(path, rows) for path, rows in found.select("path", "rows").iter_rows()]
 
     def distinct(self, table: Table, files: Sequence[str], query: Query) -> pl.DataFrame:

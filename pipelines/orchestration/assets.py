@@ -56,6 +56,9 @@ _FACTS: Final = (
 class Progress:
     """Where assets report to while they work; the command line draws it.
 
+    `on_month` is told which version of a month is pulled and loaded now, `on_bytes` of what is pulled, and `on_file` of
+    each of its native files that stands in the ledger's files: its number and its rows.
+
     With `republish`, what is published already is published anew: the warehouse was rebuilt for a reason.
     `under_dagster` says that Dagster runs the assets, and not our own command: a fault that may pass is tried again,
     and what the UI shows beside a table is worked out.
@@ -63,6 +66,8 @@ class Progress:
 
     on_bytes: Callable[[int], None] = lambda _: None
     on_step: Callable[[str], None] = lambda _: None
+    on_month: Callable[[str, SourceVersion], None] = lambda _month, _version: None
+    on_file: Callable[[int, int], None] = lambda _number, _rows: None
     refused: dict[str, list[str]] = field(default_factory=dict)
     loaded: list[Loaded] = field(default_factory=list)
     republish: bool = False
@@ -129,15 +134,18 @@ def _load(
         period = f"{version.billing_period:%Y-%m}"
         if period not in wanted:
             continue
-        progress.on_step(f"{name} {period}: loading")
-        started = time.monotonic()
-        try:
-            loaded.append(load(ledger, source, version))
-        except ApportionError as error:
-            passing = error if not is_last and is_transient(error) else passing
-            refused.append(str(error))
-        else:
-            _measured(loaded[-1], version, time.monotonic() - started)
+        with logs.about(period=period):
+            progress.on_step(f"{name} {period}: loading")
+            progress.on_month(f"{name} {period}", version)
+            started = time.monotonic()
+            try:
+                loaded.append(load(ledger, source, version, progress.on_file))
+            except ApportionError as error:
+                passing = error if not is_last and is_transient(error) else passing
+                refused.append(str(error))
+                logs.SAID.warning("refused: %s", error)
+            else:
+                _measured(loaded[-1], version, time.monotonic() - started)
     progress.loaded.extend(loaded)
     if passing:
         raise passing
@@ -147,17 +155,16 @@ def _load(
 
 
 def _measured(month: Loaded, version: SourceVersion, seconds: float) -> None:
-    """Write the metrics of one load."""
+    """Write the metrics of one load; the log knows run, source and period by itself."""
     sizes = [file.size for file in version.files]
     what = {
-        "billing_period": f"{month.billing_period:%Y-%m}",
         "lines": month.lines,
         "billed_cost": None if month.billing_currency is None else f"{month.billed_cost:f}",
         "billing_currency": month.billing_currency,
         "seconds": round(seconds, 3),
         "bytes": None if None in sizes else sum(size or 0 for size in sizes),
     }
-    logs.METRICS.info("loaded", extra={"source": month.source, **what})
+    logs.METRICS.info("loaded", extra=what)
 
 
 def _is_last(context: dg.AssetExecutionContext, progress: Progress) -> bool:

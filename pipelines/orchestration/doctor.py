@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
+from connectors.aws_invoices import list_invoices, months_before
 from models.errors import ApportionError
+from models.facts import Fact
 from pipelines.ledger.tables import Ledger
+from pipelines.orchestration import permissions
 from pipelines.orchestration.plan import tagging_of
+from pipelines.warehouse.invoices import read_invoices
 
 if TYPE_CHECKING:
+    from connectors.source import SourceVersion
     from pipelines.settings import Settings, SourceSettings
 
 _LITTLE: Final = 5 << 30
-_BUCKET: Final = re.compile(r"s3://([^/]+)/?(.*)")
+_QUICK: Final = 64 << 20  # bytes that are fetched and summed while somebody waits
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,33 @@ class Finding:
 
 
 def examine(settings: Settings, on_step: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
-    """Try the home, the rules, the ledger and each source; changes nothing."""
+    """Try the home, the rules, the ledger, each source and what tells of invoices; changes nothing."""
     yield _home(settings)
     yield _tried("rules", lambda: f"{len(tagging_of(settings).rulebook.rules)} rules are in force", "Correct the file.")
     ledger = Ledger.of(settings)
-    yield _tried("ledger", lambda: _loaded(ledger), "Check `ledger`, `ledger_options` and your permissions there.")
+    yield _tried("ledger", lambda: _loaded(ledger), permissions.of_ledger(settings.ledger_root))
     if not settings.sources:
         yield Finding("sources", works=False, found="the configuration names none", fix="Add your bills to `sources`.")
     for source in settings.sources:
         on_step(f"trying {source.name}")
         yield _source(settings, ledger, source)
+    if settings.invoices:
+        file = settings.invoices
+        yield _tried("invoices", lambda: f"{len(read_invoices(file))} totals in {file}", "Correct that file.")
+    for account in settings.aws_invoices:
+        on_step(f"trying AWS's invoices of {account.account_id}")
+        months = months_before(datetime.now(UTC).date(), 1)
+        yield _tried(
+            f"invoices of AWS account {account.account_id}",
+            lambda account=account, months=months: f"{len(list_invoices(account, months))} of last month",  # type: ignore[misc]
+            permissions.of_invoices(),
+        )
 
 
 def _home(settings: Settings) -> Finding:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.home).free
     try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(settings.home).free
         with FileLock(settings.home / ".lock").acquire(timeout=0):
             pass
     except Timeout:
@@ -81,61 +98,48 @@ def _loaded(ledger: Ledger) -> str:
 
 
 def _source(settings: Settings, ledger: Ledger, source: SourceSettings) -> Finding:
+    """Try a source: list its months, and of the newest read what a run would read, or say what it came to."""
     what = f"source {source.name} ({source.type})"
     try:
         versions = list(settings.open(source.name).versions())
+        if not versions:
+            return Finding(what, works=False, found="there is no month to read", fix="Wait for the first delivery.")
+        newest = max(versions, key=lambda version: version.billing_period)
+        loaded = ledger.loaded_versions(source.name)
+        changed = [version for version in versions if loaded.get(version.billing_period) != version.fingerprint]
+        if newest in changed:
+            last = _summed(settings, source, newest)
+        else:
+            last = _in_ledger(ledger, source.name, newest.billing_period)
     except (ApportionError, OSError) as error:
-        return Finding(what, works=False, found=str(error), fix=_fix(source))
-    if not versions:
-        return Finding(what, works=False, found="there is no month to read", fix="Wait for the first delivery.")
-    newest = max(versions, key=lambda version: version.billing_period)
-    loaded = ledger.loaded_versions(source.name)
-    changed = sum(loaded.get(version.billing_period) != version.fingerprint for version in versions)
-    found = f"{len(versions)} months, the newest {newest.billing_period:%Y-%m}; {changed} not loaded yet"
-    return Finding(what, works=True, found=found + _last_total(ledger, source.name))
+        return Finding(what, works=False, found=str(error), fix=permissions.of_source(source))
+    found = f"{len(versions)} months, the newest {newest.billing_period:%Y-%m}: {last}; {len(changed)} not loaded yet"
+    return Finding(what, works=True, found=found)
 
 
-def _last_total(ledger: Ledger, name: str) -> str:
-    bills = ledger.current_loads().filter(source=name, fact="charges").sort("billing_period")
+def _summed(settings: Settings, source: SourceSettings, version: SourceVersion) -> str:
+    """Fetch and sum a month that is not loaded, without a trace; a long one only said to be long."""
+    sizes = [file.size for file in version.files]
+    size = sum(size or 0 for size in sizes)
+    if None in sizes:
+        return "not read here, because the source does not say how much it would be"
+    if size > _QUICK:
+        return f"{size / 1e6:,.0f} MB, not read here"
+    # What has no location is an API's: its answers have landed when they were listed.
+    has_files = "location" in (source.__pydantic_extra__ or {})
+    with tempfile.TemporaryDirectory() as folder:
+        opened = settings.open(source.name, landing=Path(folder) if has_files else None)
+        totals = opened.totals(opened.fetch(version))
+    rows = sum(int(sums["rows"]) for sums in totals.usage.values())
+    billed = f", {totals.quantized['billed_cost']:,.2f} billed" if totals.lines else ""
+    return f"{totals.lines + rows:,} lines{billed} in its files"
+
+
+def _in_ledger(ledger: Ledger, name: str, period: date) -> str:
+    loads = ledger.current_loads().filter(source=name, billing_period=period)
+    bills = loads.filter(fact=Fact.CHARGES.value)
+    lines = f"{loads['lines_loaded'].sum():,} lines"
     if bills.is_empty():
-        return ""
-    last = bills.row(-1, named=True)
-    return f"; {last['billing_period']:%Y-%m} billed {last['billed_cost_loaded']:,.2f} {last['billing_currency']}"
-
-
-def _fix(source: SourceSettings) -> str:
-    """Give the least permission that a source needs; what connectors say of themselves stands in their sections."""
-    extra: dict[str, Any] = source.__pydantic_extra__ or {}
-    bucket = _BUCKET.match(str(extra.get("location", "")))
-    if bucket:
-        return f"It needs these permissions and no others:\n{json.dumps(_s3_policy(bucket[1], bucket[2]), indent=2)}"
-    if source.type == "gcp_billing":
-        return "It needs roles/bigquery.jobUser on the project that pays, and roles/bigquery.dataViewer on the dataset."
-    if source.type == "cloudwatch":
-        return f"It needs these permissions and no others:\n{json.dumps(_CLOUDWATCH, indent=2)}"
-    if source.type == "cloud_monitoring":
-        return "It needs roles/monitoring.viewer on the project."
-    if source.type in {"openai", "anthropic"}:
-        return "It needs an admin key of the organization; keys of projects cannot read usage or costs."
-    return "Correct this entry of `sources`."
-
-
-def _s3_policy(bucket: str, prefix: str) -> dict[str, Any]:
-    prefix = prefix.rstrip("/")
-    under = f"{prefix}/*" if prefix else "*"
-    listing: dict[str, Any] = {
-        "Effect": "Allow",
-        "Action": "s3:ListBucket",
-        "Resource": f"arn:aws:s3:::{bucket}",
-        "Condition": {"StringLike": {"s3:prefix": under}},
-    }
-    reading = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/{under}"}
-    return {"Version": "2012-10-17", "Statement": [listing, reading]}
-
-
-_CLOUDWATCH: Final = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": ["cloudwatch:ListMetrics", "cloudwatch:GetMetricData"], "Resource": "*"}
-    ],
-}
+        return lines
+    bill = bills.row(0, named=True)
+    return f"{lines}, {bill['billed_cost_loaded']:,.2f} {bill['billing_currency']} billed"

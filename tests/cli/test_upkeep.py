@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_doctor_finds_nothing_wrong_with_a_company_that_can_run(config: Path) ->
     done = RUN.invoke(app, ["doctor", "--config", str(config)])
     assert done.exit_code == 0, done.output
     assert "source aws (aws_cur): 3 months" in done.output
-    assert "3 not loaded yet" in done.output
+    assert re.search(r"the newest 2026-09: [\d,]+ lines, [\d,.]+ billed in its files; 3 not loaded yet", done.output)
 
 
 def test_doctor_says_what_is_wrong_and_how_to_put_it_right(config: Path) -> None:
@@ -82,3 +83,37 @@ def test_doctor_gives_the_least_permission_a_bucket_needs(config: Path) -> None:
     policy = json.loads(broken["fix"].partition("\n")[2])
     assert [statement["Action"] for statement in policy["Statement"]] == ["s3:ListBucket", "s3:GetObject"]
     assert policy["Statement"][1]["Resource"] == "arn:aws:s3:::acme/exports/*"
+
+
+def test_doctor_reads_the_newest_month_and_finds_damage(config: Path) -> None:
+    for file in (config.parent / "bills").rglob("data/BILLING_PERIOD=2026-09/*/*.parquet"):
+        file.write_bytes(file.read_bytes()[:-100])
+    done = RUN.invoke(app, ["doctor", "--config", str(config)])
+    assert done.exit_code == 1
+    assert "FAIL source aws (aws_cur)" in done.output
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "fix"),
+    [
+        ("invoices: totals.csv\n", "invoices", "Correct that file."),
+        (
+            "aws_invoices: [{ account_id: '777700000001', endpoint_url: 'http://127.0.0.1:9' }]\n",
+            "invoices of AWS",
+            "invoicing",
+        ),
+        ("rules: [none/*.yaml]\n", "rules", "Correct the file."),
+        ("home: /dev/null/home\n", "home", "right to write"),
+    ],
+)
+def test_doctor_tries_whatever_else_a_run_needs(config: Path, more: str, what: str, fix: str) -> None:
+    text = config.read_text().replace("home: home\n", "") if more.startswith("home") else config.read_text()
+    config.write_text(text + more)
+    (config.parent / "totals.csv").write_text("provider,total\nAWS,1\n")
+    environment = {"AWS_MAX_ATTEMPTS": "1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    done = RUN.invoke(app, ["doctor", "--config", str(config), "--json"], env=environment)
+    assert done.exit_code == 1, done.output
+    broken = [finding for finding in json.loads(done.stdout) if not finding["works"]]
+    assert broken[0]["what"].startswith(what)
+    assert fix in broken[0]["fix"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from pipelines.logs import JsonLines, about
 from tests.pipelines.conftest import Company
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 APPORTION = str(Path(sys.executable).with_name("apportion"))
 
 
@@ -53,8 +55,10 @@ def test_with_apportion_log_json_every_line_is_json_and_each_load_is_measured(co
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stderr.splitlines()]
     loads = [line for line in lines if line["logger"] == "apportion.metrics"]
-    assert {(load["source"], load["billing_period"]) for load in loads} == {("aws", "2026-07"), ("aws", "2026-08")}
+    assert {(load["source"], load["period"]) for load in loads} == {("aws", "2026-07"), ("aws", "2026-08")}
+    (documented,) = re.findall(r"```json\n(.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
     for load in loads:
+        assert list(load) == list(json.loads(documented))
         assert load["run"]
         assert load["lines"] > 0
         assert load["bytes"] > 0

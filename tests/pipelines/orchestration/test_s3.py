@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,7 @@ import boto3
 import pytest
 
 from tests.pipelines.conftest import AUGUST, JULY, Company
+from tests.pipelines.orchestration.moto_process import moto_process
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +25,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "canary-
 
 @dataclass(frozen=True)
 class Server:
-    """S3 over HTTP on this machine, in a process of its own: deltalake keeps Python's lock while it waits for S3."""
+    """S3 over HTTP, and its log of requests."""
 
     url: str
     log: Path
@@ -46,15 +44,8 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("moto") / "requests.log"
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", "0"]
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        try:
-            while not (running := re.search(r"Running on (http://127.0.0.1:\d+)", log.read_text())):
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.05)
-            yield Server(running[1], log)
-        finally:
-            process.terminate()
+    with moto_process(log) as url:
+        yield Server(url, log)
 
 
 @pytest.fixture
