@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from connectors import strict_json
@@ -33,17 +32,13 @@ def parsed(content: bytes, where: str) -> Page:
         BadInput: it is no JSON object with a list `data`.
     """
     try:
-        page = strict_json.loads(content, parse_float=Decimal, parse_constant=_no_number)
+        page = strict_json.loads(content, strict_json.EXACT)
     except ValueError as error:
         raise BadInput(where, f"not JSON ({error})", "Check `base_url`, then run again") from None
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):
         names = ", ".join(list(page)[:10]) if isinstance(page, dict) else type(page).__name__
         raise BadInput(where, f"no page: it has no list `data`, but {names or 'nothing'}", "Check `base_url`")
     return page
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
 
 
 def next_page(page: Page) -> Mapping[str, str] | None:

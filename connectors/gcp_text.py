@@ -123,7 +123,7 @@ def _json_rows(text: IO[str], name: str) -> Iterator[tuple[int, Mapping[str, Any
 
 def _json(text: str, name: str, place: str) -> Any:
     try:
-        return strict_json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        return strict_json.loads(text, strict_json.WRITTEN)
     except ValueError as error:
         raise BadInput(name, f"is no JSON ({error})", AGAIN, place) from error
 

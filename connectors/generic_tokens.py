@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, model_validator
@@ -50,9 +51,13 @@ class GenericTokens(TokenFiles):
     Options: type[BaseModel] = GenericTokenOptions
     REPORTED_BY: ClassVar[str] = "file"
 
+    @cached_property
+    def _said(self) -> GenericTokenOptions:
+        return GenericTokenOptions.model_validate(self._options)
+
     def records(self, item: Item) -> Iterator[Record]:
         """Give the record of a row."""
-        options = GenericTokenOptions.model_validate(self._options)
+        options = self._said
         said: dict[str, Any] = {**options.constants}
         for ours, theirs in options.columns.items():
             if (value := _at(item, theirs)) not in (None, ""):

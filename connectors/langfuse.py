@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
@@ -63,9 +64,12 @@ class Langfuse(TokenFiles):
             "usage": usage,
         }
 
+    @cached_property
+    def _patterns(self) -> Sequence[tuple[str, str]]:
+        return tuple(LangfuseOptions.model_validate(self._options).providers.items())
+
     def _provider(self, model_id: str) -> str:
-        patterns = LangfuseOptions.model_validate(self._options).providers.items()
-        chosen = (name for pattern, name in patterns if fnmatchcase(model_id, pattern))
+        chosen = (name for pattern, name in self._patterns if fnmatchcase(model_id, pattern))
         return provider_named(next(chosen, None) or provider_of_model(model_id))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel
@@ -61,6 +62,10 @@ class OtelGenAi(TokenFiles):
     Options: type[BaseModel] = OtelOptions
     REPORTED_BY: ClassVar[str] = "trace"
 
+    @cached_property
+    def _said(self) -> OtelOptions:
+        return OtelOptions.model_validate(self._options)
+
     def records(self, item: Item) -> Iterator[Record]:
         """Give the calls among the spans of a line."""
         for resource, span in _spans(item):
@@ -70,7 +75,7 @@ class OtelGenAi(TokenFiles):
             yield self._call(said, span)
 
     def _call(self, said: Item, span: Item) -> Record:
-        options = OtelOptions.model_validate(self._options)
+        options = self._said
         model_id = text(given(said, "gen_ai.response.model", "gen_ai.request.model"))
         provider = given(said, "gen_ai.provider.name", "gen_ai.system")
         trace = given(span, "traceId", "trace_id") or mapping(span.get("context")).get("trace_id")
@@ -134,11 +139,10 @@ def _spans(item: Item) -> Iterator[tuple[Item, Item]]:
 
 def _attributes(written: Any) -> dict[str, Any]:
     """Read attributes: OTLP's list of keys and typed values, or an object."""
-    if isinstance(written, Mapping):
-        return dict(written)
+    if isinstance(written, dict):
+        return written
     found: dict[str, Any] = {}
     for attribute in written or []:
         value = attribute.get("value")
-        typed = value if isinstance(value, Mapping) else {}
-        found[str(attribute.get("key"))] = given(typed, *VALUES)
+        found[str(attribute.get("key"))] = given(value, *VALUES) if isinstance(value, dict) else None
     return found

@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -20,11 +20,10 @@ from typing import Annotated, Any, ClassVar, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from connectors import token_records, token_rows, usage_objects
+from connectors import token_records, token_rows
 from connectors.landing import Entry, Location, as_listed, jailed, open_location
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
-from connectors.token_records import Record, explained
-from connectors.token_rows import Row
+from connectors.token_records import Kept, Record
 from models.errors import BadInput
 from models.facts import Fact
 from models.token_buckets import ADDITIVE
@@ -139,28 +138,19 @@ class TokenFiles(ABC):
         return Landed(version, paths)
 
     def totals(self, landed: Landed) -> Totals:
-        """Count the month's rows and tokens from the native files, by other arithmetic than `read`."""
-        repeated = {request for request, *_ in self._repeats(landed).iter_rows()}
-        seen: set[str] = set()
-        sums: dict[str, int] = {"rows": 0, **dict.fromkeys(ADDITIVE, 0)}
-        for file, path in zip(landed.version.files, landed.paths, strict=True):
-            for _, record in self._records(path, file.name):
-                start, request = record["usage_start"], record.get("request_id") or ""
-                if (start.year, start.month) != (
-                    landed.version.billing_period.year,
-                    landed.version.billing_period.month,
-                ):
-                    continue
-                if request in repeated:
-                    if request in seen:
-                        continue
-                    seen.add(request)
-                sums["rows"] += 1
-                sums["requests"] += record.get("requests") or 0
-                if record.get("usage") is not None:
-                    for name, number in usage_objects.count(record["usage"]).items():
-                        sums[name] += number
-        return Totals(0, 0, {}, {}, is_final=False, usage={Fact.TOKEN_USAGE: sums})
+        """Sum what was counted of the month's raw objects, by other arithmetic than `read`, each request once."""
+        counted = [pl.col("counted").struct.field(name).sum() for name in ADDITIVE]
+        month = self._month(landed).select("request_id", "counted")
+        repeats = self._repeats(landed)["request_id"].unique().to_list()
+        is_repeated = pl.col("request_id").is_in(repeats).fill_null(value=False)
+        parts = [
+            month.filter(~is_repeated),
+            month.filter(is_repeated).unique("request_id", keep="first", maintain_order=True),
+        ]
+        sums = pl.concat([part.select(pl.len().cast(pl.Int64).alias("rows"), *counted) for part in parts]).sum()
+        return Totals(
+            0, 0, {}, {}, is_final=False, usage={Fact.TOKEN_USAGE: sums.collect(engine="streaming").row(0, named=True)}
+        )
 
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame of the month's usage per file; a request that is there again counts once."""
@@ -185,40 +175,46 @@ class TokenFiles(ABC):
 
     def _repeats(self, landed: Landed) -> pl.DataFrame:
         """Find the records of the month whose request id is there more than once: request, file, row, is_first."""
-        month = pl.lit(landed.version.billing_period)
-        frames = [
-            pl.scan_parquet(self._kept(file, path), glob=False)
-            .filter(pl.col("usage_start").dt.date().dt.month_start() == month, pl.col("request_id").is_not_null())
-            .select("request_id", pl.lit(number, pl.Int64).alias("file"), pl.col("source_row").alias("row"))
-            for number, (file, path) in enumerate(zip(landed.version.files, landed.paths, strict=True))
-        ]
         return (
-            pl.concat(frames)
-            .filter(pl.col("request_id").is_duplicated())
+            self._month(landed)
+            .select("request_id", "file", pl.col("source_row").alias("row"))
+            .filter(pl.col("request_id").is_not_null() & pl.col("request_id").is_duplicated())
             .sort("file", "row")
             .with_columns(pl.col("request_id").is_first_distinct().alias("is_first"))
             .collect(engine="streaming")
         )
 
-    def _records(self, path: Path, name: str) -> Iterator[tuple[Row, Record]]:
+    def _month(self, landed: Landed) -> pl.LazyFrame:
+        """Give the records of the month as they are kept, with the number of their `file`."""
+        month = pl.lit(landed.version.billing_period)
+        return pl.concat(
+            [
+                pl.scan_parquet(self._kept(file, path), glob=False)
+                .filter(pl.col("usage_start").dt.date().dt.month_start() == month)
+                .with_columns(pl.lit(number, pl.Int64).alias("file"))
+                for number, (file, path) in enumerate(zip(landed.version.files, landed.paths, strict=True))
+            ]
+        )
+
+    def _records(self, path: Path, name: str) -> Iterator[Kept]:
         share = self._options.tolerated_bad_lines
         number = 0
         for row in token_rows.rows(path, name, share, self.WANTED):
-            made = explained(partial(self._made, row.item), row, name)
-            for record in made:
-                # A line of spans holds several records: then they are numbered through the file.
-                number = number + 1 if len(made) > 1 else max(number + 1, row.number)
-                record["source_row"] = number
-                record["reported_by"] = self.REPORTED_BY
-                record.setdefault("usage_end", record["usage_start"])
-                yield row, record
-
-    def _made(self, item: token_rows.Item) -> list[Record]:
-        try:
-            return list(self.records(item))
-        except (AttributeError, TypeError) as error:
-            # A list where an object should be, or the like: what it is depends on what the format does with it.
-            raise ValueError(f"a field has another shape than it should have ({error})") from error
+            try:
+                made = list(self.records(row.item))
+                for record in made:
+                    # A line of spans holds several records: then they are numbered through the file.
+                    number = number + 1 if len(made) > 1 else max(number + 1, row.number)
+                    record["source_row"] = number
+                    record["reported_by"] = self.REPORTED_BY
+                    record.setdefault("usage_end", record["usage_start"])
+                    yield token_records.kept(row.place, row.size // len(made), record)
+            except (AttributeError, TypeError) as error:
+                # A list where an object should be, or the like: what it is depends on what the format does with it.
+                odd = ValueError(f"a field has another shape than it should have ({error})")
+                raise token_records.refused(odd, row.place, name) from error
+            except ValueError as error:
+                raise token_records.refused(error, row.place, name) from None
 
     def _kept(self, file: SourceFile, path: Path) -> Path:
         """Give the Parquet of a file's records, made now unless it is there."""

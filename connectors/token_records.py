@@ -6,30 +6,33 @@ Records are kept as Parquet with the raw `usage` object picked apart; `frame` tu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from itertools import islice
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
+from connectors import usage_objects
 from connectors.landing import seal
-from connectors.token_rows import SHOWN, Row, parse, without_keys
+from connectors.token_rows import SHORTEST_KEY, SHOWN, Place, parse, without_keys
 from models.errors import BadInput
 from models.facts import TAGS, TOKEN_USAGE, declared
 from models.llm_providers import UNDETERMINED
 from models.money import quantize_decimal
-from models.token_buckets import FIELDS, buckets, flat, impossible
+from models.token_buckets import ADDITIVE, FIELDS, buckets, flat, impossible
 
 # Columns of TOKEN_USAGE, and `usage`: the raw object, or None where the record has none.
 Record = dict[str, Any]
-Made = TypeVar("Made")
 
+# What is in memory at a time: so many records, and records of so many bytes of the file.
 BATCH: Final = 10_000
+BATCH_BYTES: Final = 32 << 20
 # An ARN has at most so many characters; a longer model id is something else.
 LARGEST: Final = Decimal(10) ** 26
 LONGEST_ID: Final = 2_048
@@ -53,19 +56,28 @@ _TYPES: Final[Mapping[str, pa.DataType]] = {
     "reported_cost": _MONEY,
 }
 COLUMNS: Final = tuple(name for name in TOKEN_USAGE if name not in _BUCKETS | {"source_file"})
+TEXTS: Final = tuple(name for name in COLUMNS if name not in _TYPES)
 SCHEMA: Final = pa.schema(
     [
         *((name, _TYPES.get(name, pa.string())) for name in COLUMNS),
         ("usage", pa.struct([(field, pa.int64()) for field in FIELDS])),
+        # What the raw object adds to the sums by other arithmetic than `buckets`: what a load is reconciled against.
+        ("counted", pa.struct([(name, pa.int64()) for name in ADDITIVE])),
     ]
 )
+_BLANK: Final[Record] = dict.fromkeys(COLUMNS)
+_IN_ORDER: Final = itemgetter(*COLUMNS)
+_NOTHING: Final = (0,) * len(ADDITIVE)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = ((1e17, 1_000), (1e14, 1), (1e11, -1_000))  # nanoseconds, microseconds, milliseconds; else seconds
 
 
 def text(value: Any) -> str | None:
     """Give text without API keys, blank as None."""
-    return None if value is None or value == "" else without_keys(str(value))
+    if value is None or value == "":
+        return None
+    said = value if type(value) is str else str(value)
+    return said if len(said) < SHORTEST_KEY else without_keys(said)
 
 
 def held(value: Any) -> Any:
@@ -140,7 +152,7 @@ def amount(value: Any, field: str) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        found = quantize_decimal(Decimal(str(value)))
+        found = quantize_decimal(value if isinstance(value, Decimal) else Decimal(str(value)))
     except InvalidOperation:
         found = None
     if found is None or not found.is_finite() or abs(found) >= LARGEST:
@@ -148,24 +160,39 @@ def amount(value: Any, field: str) -> Decimal | None:
     return found
 
 
-def checked(record: Record) -> Record:
-    """Complete a record: every column there, the model id of a sensible length, the provider never null.
+class Kept(NamedTuple):
+    """A record on its way into a batch; the native row is gone.
+
+    Attributes:
+        place: kind and number of the native line, for messages.
+        size: about how many bytes of the file it stands for.
+        record: its columns.
+        usage: the fields of its usage object.
+        counted: what that object adds to the sums, as `usage_objects` counts it.
+    """
+
+    place: Place
+    size: int
+    record: Record
+    usage: Mapping[str, int]
+    counted: Sequence[int]
+
+
+def kept(place: Place, size: int, record: Record) -> Kept:
+    """Pick a record's usage object apart and count it, twice and in two ways.
 
     Raises:
-        ValueError: a text is too long, or the usage object cannot be read; says which.
+        ValueError: the usage object cannot be read; says which field.
     """
-    model_id = record.get("llm_model_id") or ""
-    if len(model_id) > LONGEST_ID:
-        raise ValueError(f"the model id {model_id[:SHOWN]!r}… has {len(model_id):,} characters")
-    for name, value in record.items():
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise ValueError(f"{name} {value[:SHOWN]!r}… has {len(value):,} characters")
-    record["provider_name"] = record.get("provider_name") or UNDETERMINED
-    record["tags"] = [{"key": key, "value": value} for key, value in record.get("tags", {}).items()]
-    return record
+    raw = record.pop("usage", None)
+    if raw is None:
+        return Kept(place, size, record, {}, (record.get("requests") or 0, *_NOTHING[1:]))
+    usage = flat(raw)
+    _, *counted = usage_objects.count(raw).values()
+    return Kept(place, size, record, usage, (record.get("requests") or 0, *counted))
 
 
-def to_parquet(rows: Iterable[tuple[Row, Record]], name: str, target: Path) -> None:
+def to_parquet(records: Iterable[Kept], name: str, target: Path) -> None:
     """Write records, a batch in memory at a time.
 
     Raises:
@@ -173,57 +200,97 @@ def to_parquet(rows: Iterable[tuple[Row, Record]], name: str, target: Path) -> N
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
-    source = iter(rows)
     with parquet.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
-        while batch := list(islice(source, BATCH)):
-            table = _table([_flat(row, record, name) for row, record in batch])
-            _refuse_impossible(table, [row for row, _ in batch], name)
+        for batch in _batches(records):
+            table = _table(batch)
+            _refuse_too_long(table, batch, name)
+            _refuse_impossible(table, batch, name)
             writer.write_table(table)
     seal(part, target)
 
 
-def _flat(row: Row, record: Record, name: str) -> Record:
-    def complete() -> Record:
-        usage = record.get("usage")
-        return {**checked(record), "usage": None if usage is None else flat(usage)}
-
-    return explained(complete, row, name)
-
-
-def explained(make: Callable[[], Made], row: Row, name: str) -> Made:
-    """Do something with a row, and name the row where it fails.
-
-    Raises:
-        BadInput: as `make` says with a ValueError.
-    """
-    try:
-        return make()
-    except ValueError as error:
-        raise BadInput(name, without_keys(str(error)), FIX, " ".join(map(str, row.place))) from None
+def _batches(records: Iterable[Kept]) -> Iterator[list[Kept]]:
+    batch: list[Kept] = []
+    size = 0
+    for one in records:
+        batch.append(one)
+        size += one.size
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _table(records: Sequence[Record]) -> pa.Table:
-    empty: dict[str, Any] = {}
-    usages = [record["usage"] or empty for record in records]
-    fields, names = set[str]().union(*usages), set[str]().union(*records)
-    counts = [_column(usages, field, pa.int64(), is_there=field in fields) for field in FIELDS]
-    columns = [_column(records, name, SCHEMA.field(name).type, is_there=name in names) for name in COLUMNS]
-    return pa.Table.from_arrays([*columns, pa.StructArray.from_arrays(counts, list(FIELDS))], schema=SCHEMA)
+def refused(error: ValueError, place: Place, name: str) -> BadInput:
+    """Give the error of a row, which names it."""
+    return BadInput(name, without_keys(str(error)), FIX, " ".join(map(str, place)))
 
 
-def _column(rows: Sequence[Record], name: str, kind: pa.DataType, *, is_there: bool) -> pa.Array:
-    return pa.array([row.get(name) for row in rows], kind) if is_there else pa.nulls(len(rows), kind)
+def _table(batch: Sequence[Kept]) -> pa.Table:
+    said = set[str]().union(*(one.record for one in batch))
+    columns = dict(zip(COLUMNS, zip(*(_IN_ORDER({**_BLANK, **one.record}) for one in batch), strict=True), strict=True))
+    columns["provider_name"] = tuple(provider or UNDETERMINED for provider in columns["provider_name"])
+    usages = [one.usage for one in batch]
+    fields = set[str]().union(*usages)
+    counts = [_column([usage.get(field) for usage in usages], pa.int64(), field in fields) for field in FIELDS]
+    sums = [pa.array(column, pa.int64()) for column in zip(*(one.counted for one in batch), strict=True)]
+    return pa.Table.from_arrays(
+        [
+            *(
+                _tags(values) if name == "tags" else _column(values, SCHEMA.field(name).type, is_said)
+                for name, values in columns.items()
+                for is_said in (name in said or name == "provider_name",)
+            ),
+            pa.StructArray.from_arrays(counts, list(FIELDS)),
+            pa.StructArray.from_arrays(sums, list(ADDITIVE)),
+        ],
+        schema=SCHEMA,
+    )
 
 
-def _refuse_impossible(table: pa.Table, rows: Sequence[Row], name: str) -> None:
+def _column(values: Sequence[Any], kind: pa.DataType, is_said: bool) -> pa.Array:
+    return pa.array(values, kind) if is_said else pa.nulls(len(values), kind)
+
+
+def _tags(rows: Sequence[Mapping[str, str] | None]) -> pa.Array:
+    """Give tags as Arrow keeps them: all keys, all values, and where each row's begin."""
+    ends = [0]
+    for tags in rows:
+        ends.append(ends[-1] + len(tags or ()))
+    pairs = [
+        pa.array(list(chain.from_iterable(part)), pa.string())
+        for part in ((tags or () for tags in rows), (tags.values() if tags else () for tags in rows))
+    ]
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.StructArray.from_arrays(pairs, ["key", "value"]))
+
+
+def _refuse_too_long(table: pa.Table, batch: Sequence[Kept], name: str) -> None:
+    for column in TEXTS:
+        limit = LONGEST_ID if column == "llm_model_id" else LONGEST_TEXT
+        # Bytes are at least as many as characters, and cheaper: they tell whether to look closer.
+        if (compute.max(compute.binary_length(table[column])).as_py() or 0) <= limit:
+            continue
+        for one in batch:
+            text = one.record.get(column) or ""
+            if len(text) > limit:
+                what = "the model id" if column == "llm_model_id" else column
+                said = f"{what} {text[:SHOWN]!r}… has {len(text):,} characters"
+                raise refused(ValueError(said), one.place, name)
+
+
+def _refuse_impossible(table: pa.Table, batch: Sequence[Kept], name: str) -> None:
     frame = pl.DataFrame(pl.from_arrow(table.select(["usage"]))).select(**buckets(pl.col("usage")))
-    for problem, is_so in impossible().items():
+    problems = impossible()
+    if not frame.select(pl.any_horizontal(*problems.values()).any()).item():
+        return
+    for problem, is_so in problems.items():
         if (bad := frame.with_row_index("at").filter(is_so)).height:
             at, *_ = bad.row(0)
             said = ", ".join(
                 f"{column} {value}" for column, value in bad.drop("at").row(0, named=True).items() if value
             )
-            raise BadInput(name, f"{problem} ({said})", FIX, " ".join(map(str, rows[at].place)))
+            raise refused(ValueError(f"{problem} ({said})"), batch[at].place, name)
 
 
 def frame(path: Path, file: str, left_out: Sequence[int]) -> pl.LazyFrame:
@@ -236,7 +303,7 @@ def frame(path: Path, file: str, left_out: Sequence[int]) -> pl.LazyFrame:
         pl.lit(file).alias("source_file"),
         **buckets(pl.col("usage")),
     )
-    return declared(found.drop("usage"), TOKEN_USAGE)
+    return declared(found.drop("usage", "counted"), TOKEN_USAGE)
 
 
 def months(path: Path) -> Iterator[datetime]:

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -26,11 +25,13 @@ from connectors import strict_json, tabular
 from models.errors import BadInput
 
 Item = Mapping[str, Any]
+Place = tuple[str, int]
 
 LARGEST_LINE: Final = 256 << 20
 LARGEST_CELL: Final = 16 << 20
-BATCH: Final = 10_000
+BATCH: Final = 1_000
 SHOWN: Final = 60
+# Shorter text holds no key, and need not be searched for one.
 SHORTEST_KEY: Final = 15
 FIX: Final = "Export the file again, or mend the line"
 logger = logging.getLogger(__name__)
@@ -43,14 +44,10 @@ _SECRET: Final = re.compile(
 )
 
 
-def without_keys(text: str) -> str:
-    """Replace whatever looks like an API key by its SHA-256, as LiteLLM names keys."""
-    return text if len(text) < SHORTEST_KEY else _without_keys(text)
-
-
 # Names of models, teams and hosts come again and again.
 @lru_cache(1 << 14)
-def _without_keys(text: str) -> str:
+def without_keys(text: str) -> str:
+    """Replace whatever looks like an API key by its SHA-256, as LiteLLM names keys."""
     return _SECRET.sub(lambda found: hashlib.sha256(found[0].encode()).hexdigest(), text)
 
 
@@ -61,11 +58,13 @@ class Row(NamedTuple):
         number: what `source_row` says: the line or row, or the item's number where lines hold several.
         place: kind and number of the native line, for messages.
         item: its fields.
+        size: about how many bytes it takes in the file, unpacked.
     """
 
     number: int
-    place: tuple[str, int]
+    place: Place
     item: Item
+    size: int
 
 
 @dataclass
@@ -151,21 +150,18 @@ def parse(text: bytes | str) -> Any:
     Raises:
         ValueError: it is none.
     """
-    return strict_json.loads(text, parse_float=Decimal, parse_constant=_no_number)
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    return strict_json.loads(text, strict_json.EXACT)
 
 
 def _json_rows(binary: IO[bytes], first: bytes, tolerance: Tolerance) -> Iterator[Row]:
     number = 0
-    for line, value in chain(_whole(binary, first), _lines(binary, tolerance)):
+    for line, size, value in chain(_whole(binary, first), _lines(binary, tolerance)):
         many = _many(value)
+        share = size if many is None else size // (len(many) or 1)
         for item in [value] if many is None else many:
             number = max(number + 1, line) if many is None else number + 1
             if isinstance(item, dict):
-                yield Row(number, ("line", line), item)
+                yield Row(number, ("line", line), item, share)
             else:
                 tolerance.refuse(line, f"{str(item)[:SHOWN]!r} is no JSON object")
     tolerance.settle()
@@ -178,26 +174,26 @@ def _many(value: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _whole(binary: IO[bytes], first: bytes) -> Iterator[tuple[int, Any]]:
+def _whole(binary: IO[bytes], first: bytes) -> Iterator[tuple[int, int, Any]]:
     """Give a file that is one JSON value over several lines; of all others nothing, and the file stays at its start."""
     if _is_json(first):
         return
     content = binary.read(LARGEST_LINE)
     if len(content) < LARGEST_LINE and _is_json(content):
-        yield 1, parse(content.decode("utf-8-sig"))
+        yield 1, len(content), parse(content)
     else:
         binary.seek(0)
 
 
 def _is_json(text: bytes) -> bool:
     try:
-        parse(text.decode("utf-8-sig"))
+        parse(text)
     except ValueError:
         return False
     return True
 
 
-def _lines(binary: IO[bytes], tolerance: Tolerance) -> Iterator[tuple[int, Any]]:
+def _lines(binary: IO[bytes], tolerance: Tolerance) -> Iterator[tuple[int, int, Any]]:
     number = 0
     while text := binary.readline(LARGEST_LINE):
         number += 1
@@ -207,12 +203,12 @@ def _lines(binary: IO[bytes], tolerance: Tolerance) -> Iterator[tuple[int, Any]]
         if len(text) == LARGEST_LINE:
             raise BadInput(tolerance.name, "the line is longer than 256 MiB", FIX, f"line {number}")
         try:
-            value = parse(text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text)
+            value = parse(text)
         except ValueError as error:
             shown = text[:SHOWN].decode(errors="replace").strip()
             tolerance.refuse(number, f"{shown!r} is no JSON ({str(error)[:SHOWN]})")
             continue
-        yield number, value
+        yield number, len(text), value
 
 
 def _csv_rows(binary: IO[bytes], name: str) -> Iterator[Row]:
@@ -228,7 +224,8 @@ def _csv_rows(binary: IO[bytes], name: str) -> Iterator[Row]:
             if len(cells) != len(header):
                 found = f"has {len(cells)} cells where the header has {len(header)}"
                 raise BadInput(name, found, FIX, f"row {number}")
-            yield Row(number, ("row", number), {key: cell or None for key, cell in zip(header, cells, strict=True)})
+            item = {key: cell or None for key, cell in zip(header, cells, strict=True)}
+            yield Row(number, ("row", number), item, sum(map(len, cells)))
     except (csv.Error, UnicodeDecodeError) as error:
         raise BadInput(name, f"is no CSV ({error})", FIX) from error
     finally:
@@ -240,6 +237,7 @@ def _parquet_rows(path: Path, name: str, wanted: Sequence[str] | None) -> Iterat
     with tabular.readable(name), parquet.ParquetFile(path) as file:
         columns = None if wanted is None else [column for column in file.schema_arrow.names if column in wanted]
         for batch in file.iter_batches(BATCH, columns=columns):
+            size = batch.nbytes // (batch.num_rows or 1)
             for item in batch.to_pylist():
                 number += 1
-                yield Row(number, ("row", number), item)
+                yield Row(number, ("row", number), item, size)

@@ -12,23 +12,21 @@ from models.token_buckets import ADDITIVE
 
 Usage = Mapping[str, Any]
 Counts = dict[str, int]
-WRITTEN = ("cache_write_5m_tokens", "cache_write_1h_tokens")
+OWN = frozenset({"uncached_input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"})
 
 
 def count(usage: Usage) -> Counts:
     """Give the sums that one object adds to; what it does not state adds nothing."""
-    if any(name.startswith("uncached_") or name in {"cache_read_tokens", *WRITTEN} for name in usage):
+    if not OWN.isdisjoint(usage):
         return {name: _number(usage.get(name)) for name in ADDITIVE}
     billed = _held(usage, "billed_units")
     if billed.get("input_tokens") is not None:
         return _counts(_number(billed.get("input_tokens")), 0, 0, 0, _number(billed.get("output_tokens")), 0)
-    kinds = {
-        _gemini: ("promptTokenCount", "candidatesTokenCount", "prompt_token_count", "candidates_token_count"),
-        _converse: ("inputTokens", "outputTokens", "inputTokenCount", "outputTokenCount"),
-        _chat: ("prompt_tokens", "completion_tokens"),
-    }
-    parse = next((kind for kind, names in kinds.items() if _has(usage, *names)), _messages_or_responses)
-    return parse(usage)
+    if _has(usage, "promptTokenCount", "candidatesTokenCount", "prompt_token_count", "candidates_token_count"):
+        return _gemini(usage)
+    if _has(usage, "inputTokens", "outputTokens", "inputTokenCount", "outputTokenCount"):
+        return _converse(usage)
+    return _chat(usage) if _has(usage, "prompt_tokens", "completion_tokens") else _messages_or_responses(usage)
 
 
 def _gemini(usage: Usage) -> Counts:
@@ -115,7 +113,10 @@ def _number(value: Any) -> int:
 
 
 def _has(usage: Usage, *names: str) -> bool:
-    return any(usage.get(name) is not None for name in names)
+    for name in names:  # noqa: SIM110 - a generator takes twice as long, and every record is asked several times
+        if usage.get(name) is not None:
+            return True
+    return False
 
 
 def _held(usage: Usage, name: str) -> Usage:

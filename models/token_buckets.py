@@ -107,6 +107,7 @@ ADDITIVE: Final = (
     "output_tokens",
     "reasoning_tokens",
 )
+_LAST: Final = len(FIELDS)
 _PARTS: Final = re.compile(r"\[?[^.\[]+")
 # First part of a path → the fields that may be there: name, rank among the places of that field, path, names inwards.
 _BY_KEY: Final[dict[str, list[tuple[str, int, str, Sequence[str]]]]] = {}
@@ -137,9 +138,14 @@ def flat(usage: Mapping[str, Any]) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     ranks: dict[str, int] = {}
-    for key in usage:
+    for key, value in usage.items():
+        if value is None:
+            continue
         for field, rank, path, inwards in _BY_KEY.get(key, ()):
-            if rank < ranks.get(field, len(FIELDS)) and (count := tokens(_at(usage[key], inwards), path)) is not None:
+            said = _at(value, inwards) if inwards else value
+            if said is None or rank >= ranks.get(field, _LAST):
+                continue
+            if (count := tokens(said, path)) is not None:
                 found[field], ranks[field] = count, rank
     if _KNOWN.isdisjoint(found):
         keys = ", ".join(sorted(map(str, usage)))

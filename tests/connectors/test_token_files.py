@@ -9,11 +9,14 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pyarrow.parquet import ParquetFile
 from pydantic import ValidationError
 
+from connectors import token_records
 from connectors.source import connector
 from models.errors import BadInput
 from models.facts import Fact
+from models.token_buckets import buckets
 from tests.connectors.usage_files import GENERIC, bedrock, generic, langfuse, litellm, otel_line, put, write
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -330,3 +333,30 @@ def test_a_real_trace_is_read_to_the_last_token(read: Read) -> None:
     assert len(rows) == len(native) == 8_819
     assert [row["uncached_input_tokens"] for row in rows] == [int(row["ContextTokens"]) for row in native]
     assert [row["output_tokens"] for row in rows] == [int(row["GeneratedTokens"]) for row in native]
+
+
+def test_a_batch_ends_where_the_lines_it_came_from_are_many_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Read
+) -> None:
+    body = {"inputTokenCount": 10, "inputBodyJson": "x" * 40_000}
+    rows = [put(bedrock(n), "input", body) for n in range(5)]
+    monkeypatch.setattr(token_records, "BATCH_BYTES", 100_000)
+    assert len(read("bedrock_logs", *rows)) == 5
+    (kept,) = (tmp_path / "landing").rglob("*.parquet")
+    groups = ParquetFile(kept).metadata
+    assert [groups.row_group(at).num_rows for at in range(groups.num_row_groups)] == [3, 2]
+
+
+def test_the_line_of_a_text_too_long_is_named_wherever_in_a_batch_it_is(read: Read) -> None:
+    rows = [bedrock(1), put(bedrock(2), "accountId", "ü" * 16_000), put(bedrock(3), "accountId", "a" * 16_385)]
+    with pytest.raises(BadInput, match=r"line 3: sub_account_id 'aaa.*has 16,385 characters"):
+        read("bedrock_logs", *rows)
+
+
+def test_sums_do_not_believe_the_buckets(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(usage: pl.Expr) -> dict[str, pl.Expr]:
+        return {**buckets(usage), "uncached_input_tokens": buckets(usage)["output_tokens"]}
+
+    monkeypatch.setattr("connectors.token_records.buckets", wrong)
+    with pytest.raises(AssertionError):
+        read("bedrock_logs", bedrock(1))
