@@ -12,6 +12,7 @@ hour: the most device-hours that so many samples can make. Exit 1 where a bar is
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from typing import Final
 
 import polars as pl
 
+from benchmarks.load import machine
 from connectors.generic_gpu import GenericGpu
 from models.money import MONEY
 from pipelines.ledger.load import load
@@ -31,6 +33,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse.database import Build, replace_month, warehouse
 from pipelines.warehouse.gpu import refresh_gpu
 
+RESULTS: Final = Path(__file__).with_name("RESULTS-GPU.md")
 BARS: Final = {"seconds": 20.0, "peak, GB": 3.0}
 MACHINES: Final = 1680
 DEVICES: Final = 8
@@ -49,6 +52,7 @@ def main() -> int:
 
 
 def _measure(folder: Path, machines: int) -> int:
+    before = os.getloadavg()[0]
     samples = _write(folder / "samples.parquet", machines)
     settings = Settings(home=folder / "home")
     # Each in a process of its own, so that its peak memory is its own.
@@ -68,13 +72,23 @@ def _measure(folder: Path, machines: int) -> int:
             "from computed.gpu_allocations"
         ).fetchall()[0]
     seconds, busy, peak = loading[0] + joining[0], loading[1] + joining[1], max(loading[2], joining[2])
-    print(f"{samples:,} samples of {machines:,} machines; {parts:,} parts, of ${cost:,.2f} billed ${whole:,.2f}")
-    for name, (wall, processor, most) in {"load": loading, "join": joining}.items():
-        print(f"{name}   {wall:6.2f} s, {processor:6.2f} processor seconds, peak {most:.2f} GB")
-    bars = f"bars {BARS['seconds']:.0f} s and {BARS['peak, GB']:.0f} GB"
-    print(f"both   {seconds:6.2f} s, {busy:6.2f} processor seconds, peak {peak:.2f} GB; {bars}")
-    print(f"again  {again:6.2f} s, nothing changed")
-    return int(seconds > BARS["seconds"] or peak > BARS["peak, GB"] or cost != whole)
+    rows = {"load into the ledger": loading, "join to the bill": joining, "**both**": (seconds, busy, peak)}
+    said = "".join(f"| {name} | {wall:.1f} | {cpu:.1f} | {most:.2f} |\n" for name, (wall, cpu, most) in rows.items())
+    is_met = seconds <= BARS["seconds"] and peak <= BARS["peak, GB"] and cost == whole
+    said_by = f"{machine((before, os.getloadavg()[0]))} README.md says what is measured."
+    report = (
+        f"# Results of `benchmarks/gpu.py`\n\n{said_by}\n\n"
+        f"| {samples:,} samples of {machines:,} machines | seconds | processor seconds | peak, GB |\n"
+        f"|---|---:|---:|---:|\n{said}\n"
+        f"{parts:,} parts sum to ${cost:,.2f} of ${whole:,.2f} billed; "
+        f"the same again, nothing changed: {again:.1f} s.\n"
+        f"Bars: {BARS['seconds']:.0f} s, {BARS['peak, GB']:.0f} GB, the same sum to the last digit. "
+        f"{'All are met.' if is_met else 'One is missed.'}\n"
+    )
+    print(report)
+    if machines == MACHINES:
+        RESULTS.write_text(report)
+    return int(not is_met)
 
 
 def _load(folder: Path) -> tuple[float, float, float]:
