@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
 ROOT: Final = Path(__file__).parent
-RELATION: Final = {"staging": "view", "intermediate": "view", "marts": "table"}
+RELATION: Final = {"staging": "view", "intermediate": "table", "marts": "table"}
 _HEADER: Final = re.compile(r"/\*\s*(.+?)\s*\*/\s*", re.DOTALL)
 _GRAIN: Final = re.compile(r"One\s+row\s+per\s[^.]+\.")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")

@@ -117,7 +117,7 @@ def load_claims(extra_files: Iterable[Path] = ()) -> list[Claim]:
 
 def _read(path: Path) -> list[Claim]:
     try:
-        return _CLAIMS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or [])
+        return _CLAIMS.validate_python(yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or [])
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSettings(f"{path}: cannot be read as YAML: {error}") from error
     except ValidationError as error:

@@ -168,7 +168,7 @@ def _comparable(tag: pl.Expr) -> pl.Expr:
 
 def _read(file: Path) -> Iterator[Rule]:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSettings(f"{file}: cannot be read as YAML: {error}") from error
     # `terms` is a place for YAML anchors; the rules that use them are what counts.

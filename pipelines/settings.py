@@ -161,7 +161,8 @@ class Settings(BaseSettings, Governance):
             BadSettings: the file is missing, is no YAML, or says something unknown; names the field.
         """
         try:
-            raw = yaml.safe_load(_WRITTEN.sub("\ue000\\1\ue001", path.read_text(encoding="utf-8")))
+            text = _WRITTEN.sub("\ue000\\1\ue001", path.read_text(encoding="utf-8"))
+            raw = yaml.load(text, Loader=yaml.CSafeLoader)
         except FileNotFoundError:
             raise BadSettings(
                 f"{path}: there is no such file. Write one (see README) or name one with --config."

@@ -13,6 +13,7 @@ from typing import Final
 import duckdb
 import polars as pl
 
+from dbt_like_sql.sql_model import RELATION
 from models import money
 from models.errors import Refused
 from models.facts import Schema
@@ -74,7 +75,7 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     path = settings.home / "warehouse.duckdb"
     settings.home.mkdir(parents=True, exist_ok=True)
     made_with = digest(
-        [TABLES, _BUILDS, settings.currency, [rate.model_dump_json() for rate in settings.exchange_rates]]
+        [TABLES, RELATION, _BUILDS, settings.currency, [rate.model_dump_json() for rate in settings.exchange_rates]]
     )
     if path.exists() and not _is_made_with(path, made_with):
         path.unlink()

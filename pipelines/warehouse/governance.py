@@ -1,6 +1,6 @@
 """What a monthly review needs beside the marts: configuration as tables, shared money, reasons of change, outlook.
 
-Everything Python works out here stands on `intermediate` views, so these are built first.
+Everything Python works out here stands on `intermediate` tables, so these are built first.
 """
 
 from __future__ import annotations
@@ -48,15 +48,19 @@ group by all
 
 def refresh_governance(
     connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, tagging: Tagging
-) -> None:
-    """Bring what the governance marts read up to date; call it after `refresh_reference` and before the marts."""
+) -> set[str]:
+    """Bring what the governance marts read up to date, and name the SQL models it built on the way.
+
+    Call it after `refresh_reference` and before the other SQL models are built.
+    """
     _configuration(connection, settings, ledger)
-    _build_views(connection)
+    built = build_read(connection)
     sharing = settings.sharing
     refresh_shared_costs(connection, Sharing(sharing.method, frozenset(sharing.pools), sharing.weights))
     refresh_cost_variance(connection)
     refresh_outlook(connection, settings.anomalies.minimum)
     refresh_restatements(connection, ledger, settings, tagging)
+    return built
 
 
 def refresh_shared_costs(connection: duckdb.DuckDBPyConnection, sharing: Sharing) -> None:
@@ -109,8 +113,8 @@ def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, le
     )
 
 
-def _build_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Build the views read here and what they stand on."""
+def build_read(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Build the tables read here and what they stand on."""
     models = {model.table: model for model in sql_models()}
     needed, ahead = set[str](), list(_READ)
     while ahead:
@@ -121,3 +125,4 @@ def _build_views(connection: duckdb.DuckDBPyConnection) -> None:
     for table, model in models.items():
         if table in needed:
             build(connection, model)
+    return needed

@@ -85,7 +85,7 @@ def refresh_outlook(connection: duckdb.DuckDBPyConnection, least: Decimal) -> No
     """Foresee every series to the end of next month, hold out past months, and find odd days.
 
     Args:
-        connection: the warehouse, its intermediate views built.
+        connection: the warehouse, its intermediate tables built.
         least: smallest difference of a day worth telling.
     """
     every = list(_series(connection))

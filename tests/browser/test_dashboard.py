@@ -206,8 +206,7 @@ def test_a_report_that_is_published_meanwhile_shows_itself(page: Page, company: 
         heard = visit(page, address)
         before = card(page, "Effective cost").inner_text()
         with opened(copy.home / "warehouse.duckdb") as warehouse:
-            warehouse.execute("update ledger.charges_daily set effective_cost = 0, billed_cost = 0")
-            warehouse.execute("delete from computed.allocations")
+            warehouse.execute("update intermediate.int_charges_allocated set effective_cost = 0, billed_cost = 0")
             publish(copy.home, warehouse, content="another", charges_version=copy.ledger.charges.open().version())
         card(page, "Effective cost").get_by_text("$0.00", exact=True).wait_for()
         assert before != "$0.00"
@@ -219,14 +218,13 @@ def test_a_report_that_is_published_meanwhile_shows_itself(page: Page, company: 
 def test_hostile_names_do_nothing(page: Page, company: Company, tmp_path: Path) -> None:
     copy = company.copy(tmp_path / "attacked")
     with duckdb.connect(str((copy.home / "reports.duckdb").resolve())) as connection:
-        for column in OUTSIDE:
-            for table in ("attributions", "allocations"):
-                if column in {"team", "llm_model"} or table == "attributions":
-                    connection.execute(
-                        f'update computed.{table} set "{column}" = $hostile[1 + (hash("{column}") % '
-                        f'len($hostile))::integer] || left("{column}", 8) where "{column}" is not null',
-                        {"hostile": [*HOSTILE, "![x](http://192.0.2.1/x.png) **bold** $a$ :material/home:"]},
-                    )
+        for table in ("computed.attributions", "intermediate.int_charges_allocated"):
+            for column in set(OUTSIDE) & {name for name, *_ in connection.sql(f"describe {table}").fetchall()}:
+                connection.execute(
+                    f'update {table} set "{column}" = $hostile[1 + (hash("{column}") % '
+                    f'len($hostile))::integer] || left("{column}", 8) where "{column}" is not null',
+                    {"hostile": [*HOSTILE, "![x](http://192.0.2.1/x.png) **bold** $a$ :material/home:"]},
+                )
     with dashboard(copy.config) as address:
         heard = visit(page, address)
         for by in ("account", "team", "model", "provider"):

@@ -33,21 +33,38 @@ SIDES: Final = {
     "batch_transform": ("inference", "training"),
     "warm_pool": ("owner", "inference"),
 }
+COSTS: Final = tuple(f"{name}_cost" for name in MONEY)
 NAMES: Final = ("money", "idle_treatment", "span", *SIDES)
 TRAINING: Final = ("training", "fine_tuning")
 
 
 def answers(rows: Iterable[Row], period: date, life: int = 12) -> Iterator[tuple[tuple[str, ...], Interval]]:
     """Give each definition (values in the order of `NAMES`) with its lower end, point and upper end."""
-    rows = [
+    rows = _summed(
         row
         for row in rows
         if row["charge_category"] not in {"Credit", "Tax"} and row["workload"] not in {"not_ai", "shared"}
-    ]
+    )
     for money, idle, span in product(MONEY, IDLE, SPANS):
         cells = dict(_treated(list(_spanned(rows, period, span, money, life)), idle))
         for options in product(*SIDES.values()):
             yield (money, idle, span, *options), _interval(cells, dict(zip(SIDES, options, strict=True)))
+
+
+def _summed(rows: Iterable[Row]) -> list[Row]:
+    """Add up rows that no definition tells apart: there are thousands of definitions."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        costs = {name: Fraction(row[name]) for name in COSTS}
+        # Training has begun only where a row costs something, and an idle reason has two kinds.
+        costly = row["workload"] in TRAINING and row["effective_cost"] > 0
+        same = (row["usage_period"], costly, _cell(row), _pool(row), _is_idle(row))
+        if same in sums:
+            for name, cost in costs.items():
+                sums[same][name] += cost
+        else:
+            sums[same] = {**row, **costs}
+    return list(sums.values())
 
 
 def _months(day: date) -> int:
@@ -59,7 +76,7 @@ def _spanned(rows: list[Row], period: date, span: str, money: str, life: int) ->
     first = min(begun, default=None)
     for row in rows:
         age = _months(period) - _months(row["usage_period"])
-        amount = Fraction(row[f"{money}_cost"])
+        amount = row[f"{money}_cost"]
         spread = span == "training_spread" and row["workload"] in TRAINING
         if span == "since_first_training":
             counts = first is not None and row["usage_period"] >= first

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.sharing import Method, Pool, Sharing
-from pipelines.warehouse.governance import refresh_cost_variance, refresh_shared_costs
+from pipelines.warehouse.governance import build_read, refresh_cost_variance, refresh_shared_costs
 from pipelines.warehouse.outlook import refresh_outlook
 from tests.dbt_like_sql.test_marts import Warehouse
 
@@ -58,6 +58,7 @@ def test_teams_are_shown_the_whole_bill(warehouse: Warehouse) -> None:
     charge(warehouse, 8, "shared", -5, charge_category="Adjustment", line_item_type="Refund")
     warehouse.load()
     warehouse.refresh()
+    build_read(warehouse.connection)
     refresh_shared_costs(warehouse.connection, PROPORTIONAL)
     warehouse.refresh("costs_by_team")
     shown = warehouse.rows(
@@ -114,6 +115,7 @@ def test_open_month_is_projected_and_its_breach_dated(warehouse: Warehouse) -> N
     budget(warehouse, "wide", 4000, workload="training")
     budget(warehouse, "spent", 500, workload="training")
     warehouse.load(is_final=True, billing_period=MARCH)
+    build_read(warehouse.connection)
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("budget_status", "cost_forecast")
     found = warehouse.rows("select * from marts.budget_status where usage_period = '2026-03-01' order by budget_name")
@@ -137,6 +139,7 @@ def test_open_month_is_projected_and_its_breach_dated(warehouse: Warehouse) -> N
 def test_open_month_with_too_few_days_is_undetermined(warehouse: Warehouse) -> None:
     daily(warehouse, "training", JANUARY, [100.0] * 5)
     budget(warehouse, "training", 1000, workload="training")
+    build_read(warehouse.connection)
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("budget_status", "cost_forecast")
     (row,) = warehouse.rows("select * from marts.budget_status")
@@ -149,6 +152,7 @@ def test_open_month_with_too_few_days_is_undetermined(warehouse: Warehouse) -> N
 def test_held_out_months_show_both_errors(warehouse: Warehouse) -> None:
     # The last January week costs double, so repeating it foresees twice of February: 5600 instead of 2800.
     daily(warehouse, "inference", JANUARY, [100.0] * 24 + [200.0] * 7 + [100.0] * 28)
+    build_read(warehouse.connection)
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("cost_forecast")
     row = warehouse.rows("select * from marts.cost_forecast where series_kind = 'all_ai'")[0]
@@ -165,6 +169,7 @@ def test_odd_day_names_the_key_that_explains_it(warehouse: Warehouse) -> None:
         day = JANUARY + timedelta(days=number)
         where: Row = {"service_name": "SageMaker", "usage_type": "Host:ml.p5", "sub_account_id": "2"}
         charge(warehouse, 5000 + number, "inference", cost, day, **where)
+    build_read(warehouse.connection)
     refresh_outlook(warehouse.connection, Decimal(10))
     warehouse.refresh("cost_anomalies")
     found = warehouse.rows("select * from marts.cost_anomalies order by series_kind")
@@ -186,6 +191,7 @@ def test_variance_sums_to_the_change_and_says_why(warehouse: Warehouse) -> None:
     charge(warehouse, 3, "training", 70)
     charge(warehouse, 4, "storage", 30, FEBRUARY)
     warehouse.load()
+    build_read(warehouse.connection)
     refresh_cost_variance(warehouse.connection)
     warehouse.refresh("cost_variance")
     found = warehouse.rows("select * from marts.cost_variance order by workload")
@@ -395,28 +401,32 @@ def test_each_check_finds_its_wrong_mart(warehouse: Warehouse) -> None:
     assert warehouse.refusals() == set(SABOTAGE)
 
 
+def reported(warehouse: Warehouse) -> object:
+    build_read(warehouse.connection)
+    (row,) = warehouse.rows("select reported_until_date as day from intermediate.int_reported_until")
+    return row["day"]
+
+
 def test_days_are_reported_as_far_as_every_bill_that_counts_by_the_day_has_come(warehouse: Warehouse) -> None:
-    reported = "select reported_until_date as day from intermediate.int_reported_until"
     for number, day in enumerate((1, 12, 13), 1):
         charge(warehouse, number, "inference", 1, date(2026, 2, day))
-    assert warehouse.rows(reported) == [{"day": date(2026, 2, 12)}]
+    assert reported(warehouse) == date(2026, 2, 12)
     warehouse.load(billing_period=FEBRUARY)
-    assert warehouse.rows(reported) == [{"day": date(2026, 2, 13)}]
+    assert reported(warehouse) == date(2026, 2, 13)
     charge(warehouse, 4, "inference", 1, date(2026, 2, 28), source="fast")
     charge(warehouse, 5, "inference", 1, date(2026, 2, 27), source="fast")
-    assert warehouse.rows(reported) == [{"day": date(2026, 2, 28)}]  # the first bill has ended a fortnight ago
+    assert reported(warehouse) == date(2026, 2, 28)  # the first bill has ended a fortnight ago
     charge(warehouse, 6, "inference", 1, date(2026, 2, 22), source="slow")
     charge(warehouse, 7, "inference", 1, date(2026, 2, 21), source="slow")
     charge(warehouse, 8, "inference", 1, FEBRUARY, source="monthly")
-    assert warehouse.rows(reported) == [{"day": date(2026, 2, 21)}]
+    assert reported(warehouse) == date(2026, 2, 21)
 
 
 def test_a_bill_with_a_line_a_month_is_reported_when_it_is_final_and_lacks_no_days(warehouse: Warehouse) -> None:
-    reported = "select reported_until_date as day from intermediate.int_reported_until"
     for number, month in enumerate((JANUARY, FEBRUARY), 1):
         charge(warehouse, number, "inference", 1, month)
-    assert warehouse.rows(reported) == [{"day": date(2026, 1, 31)}]
+    assert reported(warehouse) == date(2026, 1, 31)
     warehouse.load(billing_period=FEBRUARY)
-    assert warehouse.rows(reported) == [{"day": date(2026, 2, 28)}]
+    assert reported(warehouse) == date(2026, 2, 28)
     warehouse.refresh("completeness")
     assert warehouse.rows("select distinct missing_day_count as days from marts.completeness") == [{"days": None}]

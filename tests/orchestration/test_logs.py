@@ -68,6 +68,7 @@ def test_with_apportion_log_json_every_line_is_json_and_each_load_is_measured(co
 
 
 @pytest.mark.pipeline
+@pytest.mark.faults
 def test_sigterm_stops_with_a_sentence_and_status_143(company: Path) -> None:
     said = ""
     with subprocess.Popen([APPORTION, "run"], cwd=company, stderr=subprocess.PIPE, text=True) as run:

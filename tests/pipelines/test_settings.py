@@ -62,7 +62,7 @@ def test_variables_are_taken_from_the_environment(tmp_path: Path, monkeypatch: p
     ("text", "said"),
     [
         ("sorces: []\n", "sorces: Extra inputs are not permitted"),
-        ("home: x\nledger: [unclosed\n", "cannot be read as YAML: line 3: expected ',' or ']'"),
+        ("home: x\nledger: [unclosed\n", "cannot be read as YAML: line 3: did not find expected ',' or ']'"),
         ("- a list\n", "expected fields such as `sources:`, found a list"),
         ("lock_timeout: -1\n", "lock_timeout: Input should be greater than or equal to 0"),
         ("exchange_rates: [{ currency: EUR, rate: 0, effective_from: 2026-01-01 }]\n", "exchange_rates.0.rate"),

@@ -14,7 +14,7 @@ import pytest
 from tests.pipelines.conftest import Company
 from tests.pipelines.orchestration.test_kills import FORKED, finished, marts
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.faults]
 
 APPORTION = str(Path(sys.executable).with_name("apportion"))
 # No file may grow beyond so many bytes: too little for a month's lines, for the warehouse, for the report.

@@ -11,7 +11,7 @@ from pipelines.orchestration.plan import locked
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Company
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.faults]
 
 
 def test_two_runs_started_together_both_succeed_and_one_waits(company: Company, restated: Company) -> None:
