@@ -85,6 +85,13 @@ def quantize_decimal(amount: Decimal) -> Decimal:
     return amount.quantize(QUANTUM, context=ARITHMETIC)
 
 
+def units_to_money(units: pl.Expr) -> pl.Expr:
+    """Turn integers of 10⁻¹² dollars into `MONEY`, exactly."""
+    # There is no cast that moves the point: whole dollars and the rest are cast apart.
+    one = 10**12
+    return (units // one).cast(MONEY) + (units % one).cast(MONEY) / pl.lit(one).cast(MONEY)
+
+
 def to_units(amount: Decimal) -> int:
     """Count an amount in units of 10⁻¹², exactly; an amount with more decimals is a programming error."""
     units = amount.scaleb(SCALE, ARITHMETIC)

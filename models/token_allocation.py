@@ -14,9 +14,8 @@ from typing import Final
 import polars as pl
 
 from models.facts import COST_COLUMNS, Schema
-from models.money import MONEY, from_units, largest_remainder, to_units
+from models.money import MONEY, from_units, largest_remainder, to_units, units_to_money
 from models.token_authority import complete, with_provider_id
-from models.token_pricing import units_to_money
 
 STATED: Final = (
     "sub_account_id",

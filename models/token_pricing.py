@@ -15,7 +15,7 @@ import polars as pl
 
 from models.facts import Schema
 from models.llm_names import resolve_names
-from models.money import ARITHMETIC, MONEY
+from models.money import ARITHMETIC, MONEY, units_to_money
 from models.price_settings import BUCKETS
 from models.rate_card import Price, PriceKey, RateCard
 from models.token_sizes import (
@@ -233,10 +233,3 @@ def to_money(quanta: pl.Expr) -> pl.Expr:
     up = (rest > half) | ((rest == half) & (floor % 2 != 0))
     units = floor + pl.when(up).then(1).otherwise(0).cast(QUANTA)
     return units_to_money(units)
-
-
-def units_to_money(units: pl.Expr) -> pl.Expr:
-    """Turn integers of 10⁻¹² dollars into `MONEY`, exactly."""
-    # There is no cast that moves the point: whole dollars and the rest are cast apart.
-    one = 10**12
-    return (units // one).cast(MONEY) + (units % one).cast(MONEY) / pl.lit(one).cast(MONEY)

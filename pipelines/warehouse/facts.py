@@ -20,6 +20,7 @@ from typing import Final
 import polars as pl
 
 from models.attribution import attribute
+from models.capacity_blocks import by_hour, is_of_known_hours
 from models.dimensions import AiScope, Dimensions, normalize
 from models.errors import Refused
 from models.facts import COST_COLUMNS, KEY_COLUMNS
@@ -163,7 +164,14 @@ def aggregate(
     ask = partial(charges.distinct, partition.files)
     spelt = spellings(lambda query: ask(lambda lines: query(_own(lines))), relevant)
     key = [*KEY_COLUMNS, *relevant]
-    groups = ask(lambda lines: _dated(lines, spelt).select(*key, *_BESIDE).unique())
+    # Looked for first: few months have one, and all lines of the others would pass by for nothing.
+    has_blocks = not ask(lambda lines: lines.filter(is_of_known_hours()).select("usage_type").unique()).is_empty()
+
+    def dated(lines: pl.LazyFrame) -> pl.LazyFrame:
+        own = _own(lines)
+        return _dated(by_hour(own) if has_blocks else own.with_columns(is_line=pl.lit(value=True)), spelt)
+
+    groups = ask(lambda lines: dated(lines).select(*key, *_BESIDE).unique())
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
@@ -196,11 +204,11 @@ def aggregate(
     if groups["is_part"].any():
         accelerated = pl.col("accelerator").is_not_null() & pl.col("accelerator_count").is_not_null()
         types = groups.filter(accelerated)["usage_type"].unique()
-        machines = ask(lambda lines: _machine_hours(_dated(lines, spelt), types).unique())
+        machines = ask(lambda lines: _machine_hours(dated(lines), types).unique())
 
     def grouped(lines: pl.LazyFrame) -> pl.LazyFrame:
-        dated = _dated(lines, spelt).with_columns(_digested([*key, *_BESIDE]))
-        return _with_machines(dated.join(numbered.lazy(), on=told_apart_by, nulls_equal=True), machines)
+        found = dated(lines).with_columns(_digested([*key, *_BESIDE]))
+        return _with_machines(found.join(numbered.lazy(), on=told_apart_by, nulls_equal=True), machines)
 
     def few(lines: pl.LazyFrame) -> pl.LazyFrame:
         """Keep the lines that can count by the hour: one in ten, told by their usage type alone."""
@@ -236,7 +244,7 @@ def _own(lines: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _dated(lines: pl.LazyFrame, spelt: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
-    return _own(lines).with_columns(
+    return lines.with_columns(
         *tag_columns(spelt),
         usage_date=pl.col("charge_period_start").dt.date(),
         usage_hour=pl.col("charge_period_start").dt.truncate("1h").dt.replace_time_zone(None),
@@ -329,7 +337,7 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         for name in ("consumed_quantity", "list_cost")
     ]
     certain = [pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"]
-    return lines.group_by(by).agg(*sums, *certain, charge_count=pl.len().cast(pl.Int64))
+    return lines.group_by(by).agg(*sums, *certain, charge_count=pl.col("is_line").sum().cast(pl.Int64))
 
 
 def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import duckdb
 import polars as pl
 
+from models.capacity_blocks import USAGE_TYPE, by_hour
 from models.errors import ApportionError
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import Ledger
@@ -143,17 +144,25 @@ def lines_of_key(
         month = attribution["source"], attribution["billing_period"]
         tags = json.loads(attribution["tags"])
         lines = ledger.charges.scan(ledger.charges.partitions(version)[month].files)
+        is_block = USAGE_TYPE in (attribution["usage_type"] or "")
+        if is_block:
+            lines = by_hour(lines)
         if day:
             lines = lines.filter(pl.col("charge_period_start").dt.date() == day)
         same = [pl.col(name).eq_missing(pl.lit(attribution[name])) for name in KEY_COLUMNS]
         same += [pl.col(name).eq_missing(pl.lit(tags.get(name), pl.String)) for name in built[month].spelt]
-        frames.append(
+        found_lines = (
             lines.with_columns(tag_columns(built[month].spelt))
             .filter(*same)
             .select(
                 "source", "billing_period", "source_file", "source_row", "resource_id", "billed_cost", "effective_cost"
             )
         )
+        if is_block:
+            # Its hours are one line of the bill.
+            costs = ("billed_cost", "effective_cost")
+            found_lines = found_lines.group_by(pl.exclude(costs)).agg(pl.col(costs).sum())
+        frames.append(found_lines)
     largest = pl.concat(frames).sort("effective_cost", descending=True).head(limit).collect(engine="streaming")
     return found.row(0, named=True), largest
 

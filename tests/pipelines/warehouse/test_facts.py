@@ -158,3 +158,21 @@ def test_a_rate_that_begins_later_does_not_hold_yet() -> None:
     later = Reporting("USD", [ExchangeRate(currency="EUR", rate=Decimal(1), effective_from=date(2026, 8, 1))])
     with pytest.raises(Refused, match="Add one for EUR to `exchange_rates`"):
         later.rate_of(["EUR"], "aws 2026-07", JULY)
+
+
+def test_a_capacity_block_is_paid_for_by_the_days_that_it_lasts(tmp_path: Path) -> None:
+    block: dict[str, Any] = {
+        "instance_type": "p5",
+        "usage_type": "USE1-CapacityBlockFee:p5.48xlarge",
+        "resource_id": "cr-1",
+    }
+    start, end = (datetime(2026, 7, day, 11, 30, tzinfo=UTC) for day in (12, 14))
+    period: dict[str, Any] = {"charge_period_start": start, "charge_period_end": end}
+    fee = line(cost="960", consumed_quantity=None, **period, **block)
+    found = facts(tmp_path, [line(0), fee])
+    days = found.daily.filter(pl.col("resource_id") == "cr-1").select("usage_date", "effective_cost", "charge_count")
+    assert days.rows() == [(date(2026, 7, 12), 250, 1), (date(2026, 7, 13), 480, 0), (date(2026, 7, 14), 230, 0)]
+    assert found.daily["charge_count"].sum() == 2
+    assert found.gpu_hours is not None
+    assert found.gpu_hours["effective_cost"].sum() == 960
+    assert found.gpu_hours.height == 49

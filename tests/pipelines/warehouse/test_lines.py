@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.warehouse.database import opened
+from pipelines.warehouse.reader import lines_of_key
 from tests.pipelines.conftest import AUGUST, JULY, Company, Rows
 
 pytestmark = pytest.mark.pipeline
@@ -116,3 +117,18 @@ def test_lines_keep_their_workload_whatever_is_written_in_their_tags(tmp_path: P
         (None, None),
     ]
     assert view(made, "select count(*), sum(billed_cost) from ledger.charges") == [(10, Decimal(15))]
+
+
+def test_the_hours_of_a_capacity_block_are_explained_by_its_one_line(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = (
+        "select key_id, sum(native_billed_cost) from ledger.charges_daily inner join computed.attributions "
+        "using (source, billing_period, key_id) where usage_type like '%CapacityBlockFee%' "
+        "group by 1 having sum(charge_count) = 1 order by 1"
+    )
+    key_id, cost = view(company, sql)[0]
+    # The sample's block is billed by the month, whose end then is the block's.
+    monkeypatch.setattr("models.capacity_blocks._ENDS", time(0))
+    _, lines = lines_of_key(company.home, company.ledger, key_id=key_id, limit=5)
+    assert lines["billed_cost"].to_list() == [cost]
