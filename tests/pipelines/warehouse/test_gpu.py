@@ -385,7 +385,8 @@ def test_job_records_tell_whose_a_shared_cluster_was(sampled: Company, tmp_path:
     assert whole == whole_before
     assert measured_before == 0
     assert measured == unknown_before - unknown
-    assert measured > unknown_before * Decimal("0.4")
+    # As docs/explanation/idle.md says: 75 % attributed without the records, 86 % with them.
+    assert [round(100 * (1 - cost / whole)) for cost in (unknown_before, unknown)] == [75, 86]
 
 
 @pytest.mark.pipeline
