@@ -11,6 +11,7 @@ from pipelines import logs
 from pipelines.orchestration.assets import Progress, all_assets
 from pipelines.orchestration.schedules import close_job, closing_schedule, daily_refresh, refresh_job
 from pipelines.orchestration.sensors import budgets_and_anomalies, failed_runs, news_of_bills
+from pipelines.redaction import hidden
 from pipelines.settings import Settings
 
 
@@ -28,7 +29,7 @@ def definitions(settings: Settings) -> dg.Definitions:
 
 
 def _told(text: str) -> None:
-    dg.get_dagster_logger().info(text)
+    dg.get_dagster_logger().info(hidden(text))
     logs.SAID.info(text)
 
 

@@ -1,6 +1,6 @@
 """Logs for machines: with `APPORTION_LOG=json` every line is one JSON object that says run, source and period.
 
-Without it nothing here is heard; what a person reads is `pipelines.cli.output`'s business. Standard library only.
+Without it nothing here is heard; what a person reads is `pipelines.cli.output`'s business. Nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
+
+from pipelines import redaction
 
 METRICS: Final = logging.getLogger("apportion.metrics")
 """One line per load beside its run, source and period: lines, billed cost and its currency, seconds, bytes."""
@@ -42,7 +44,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return redaction.hidden(json.dumps(line, default=str, ensure_ascii=False))
 
 
 def are_json() -> bool:

@@ -26,6 +26,7 @@ from models.dimensions import AiScope, Dimensions
 from models.errors import BadSettings
 from models.idle_settings import Idle
 from models.price_settings import Prices
+from pipelines import redaction
 from pipelines.governance_settings import Governance
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Settings(BaseSettings, Governance):
         except ValidationError as error:
             raise BadSettings(_explain(path, error)) from None
         settings._resolve(path.parent.resolve())
+        redaction.remember(settings.model_dump())
         settings._check(path)
         return settings
 

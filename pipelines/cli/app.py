@@ -6,6 +6,7 @@ Command modules import nothing heavy at their top, so that `--help` answers at o
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -74,4 +75,8 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         why = f"{where}{error.strerror or error}"
         say(f"error: {why}. What people read is the last complete report; correct that and run again.")
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - whatever it is, Python would print it with the secrets in it
+        say(traceback.format_exc())
+        say("That is a mistake of ours: nothing half done counts. Please report it with the lines above.")
         sys.exit(1)

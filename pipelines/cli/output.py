@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pipelines import logs
+from pipelines import logs, redaction
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +22,7 @@ def say(text: str) -> None:
     if logs.are_json():
         logs.SAID.info(text)
         return
-    print("\n".join(map(_inert, text.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
+    print("\n".join(map(_inert, redaction.hidden(text).split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def print_json(answer: object) -> None:

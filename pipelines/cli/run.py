@@ -38,6 +38,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
     """Run the pipeline for a configuration, report, and give the exit status."""
     from pipelines.cli.output import print_json, say
     from pipelines.orchestration.plan import locked, plan
+    from pipelines.redaction import hidden
 
     if not settings.sources:
         from models.errors import BadSettings
@@ -47,7 +48,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
         todo = plan(settings)
         if rebuild:
             (settings.home / "warehouse.duckdb").unlink(missing_ok=True)
-        refused = {name: [why] for name, why in todo.refused.items()}
+        refused = {name: [hidden(why)] for name, why in todo.refused.items()}
         loaded: list[dict[str, object]] = []
         remarks: list[str] = []
         if todo.nothing and not rebuild:

@@ -22,6 +22,7 @@ from pipelines.ledger.tables import Ledger
 from pipelines.orchestration.faults import TRIES, is_transient, wait_before
 from pipelines.orchestration.plan import changed_versions, content, locked, months_to_retag, tagging_of
 from pipelines.orchestration.shown import check_results, check_specs, column_schema, loads_metadata, model_metadata
+from pipelines.redaction import hidden, safe
 from pipelines.settings import Settings
 from pipelines.stopping import Stopped, last_signal
 from pipelines.warehouse.build import build, check, show_lines, sql_models
@@ -131,7 +132,7 @@ def _load(
     except ApportionError as error:
         if not is_last and is_transient(error):
             raise
-        versions, refused = [], [str(error)]
+        versions, refused = [], [hidden(str(error))]
     for version in versions:
         period = f"{version.billing_period:%Y-%m}"
         if period not in wanted:
@@ -144,7 +145,7 @@ def _load(
                 loaded.append(load(ledger, source, version, progress.on_file))
             except ApportionError as error:
                 passing = error if not is_last and is_transient(error) else passing
-                refused.append(str(error))
+                refused.append(hidden(str(error)))
                 logs.SAID.warning("refused: %s", error)
             else:
                 _measured(loaded[-1], version, time.monotonic() - started)
@@ -179,11 +180,15 @@ def _again(context: dg.AssetExecutionContext, progress: Progress) -> Iterator[No
     try:
         yield
     except Exception as error:
+        # Dagster keeps what an error says, and what it was raised from, in its event log.
+        shown = safe(error)
         if _is_last(context, progress) or not is_transient(error):
-            raise
+            if shown is error:
+                raise
+            raise shown from None
         seconds = wait_before(context.retry_number + 1)
-        progress.on_step(f"trying again in {seconds} s: {error}")
-        raise dg.RetryRequested(max_retries=TRIES, seconds_to_wait=seconds) from error
+        progress.on_step(f"trying again in {seconds} s: {shown}")
+        raise dg.RetryRequested(max_retries=TRIES, seconds_to_wait=seconds) from shown
 
 
 def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
@@ -278,7 +283,7 @@ def sql_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             except ApportionError as error:
                 # Marts without the newest invoice are better than none; the older ones stay.
                 progress.on_step(str(error))
-                progress.refused["aws_invoices"] = [str(error)]
+                progress.refused["aws_invoices"] = [hidden(str(error))]
             ledger = Ledger.of(settings)
             tagging = tagging_of(settings)
             refresh_reference(connection, ledger, settings, tagging.rulebook)

@@ -18,6 +18,7 @@ from models.facts import Fact
 from pipelines.ledger.tables import Ledger
 from pipelines.orchestration import permissions
 from pipelines.orchestration.plan import tagging_of
+from pipelines.redaction import hidden
 from pipelines.warehouse.invoices import read_invoices
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _tried(what: str, attempt: Callable[[], str], fix: str) -> Finding:
     try:
         return Finding(what, works=True, found=attempt())
     except (ApportionError, OSError) as error:
-        return Finding(what, works=False, found=str(error), fix=fix)
+        return Finding(what, works=False, found=hidden(str(error)), fix=fix)
 
 
 def _loaded(ledger: Ledger) -> str:
@@ -112,7 +113,7 @@ def _source(settings: Settings, ledger: Ledger, source: SourceSettings) -> Findi
         else:
             last = _in_ledger(ledger, source.name, newest.billing_period)
     except (ApportionError, OSError) as error:
-        return Finding(what, works=False, found=str(error), fix=permissions.of_source(source))
+        return Finding(what, works=False, found=hidden(str(error)), fix=permissions.of_source(source))
     found = f"{len(versions)} months, the newest {newest.billing_period:%Y-%m}: {last}; {len(changed)} not loaded yet"
     return Finding(what, works=True, found=found)
 

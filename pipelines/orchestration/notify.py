@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import SecretStr
-
 from models.errors import ApportionError
+from pipelines import redaction
 from pipelines.reports.wording import short
 from pipelines.warehouse.reader import NotFound, ask
 
@@ -18,12 +16,8 @@ if TYPE_CHECKING:
 
 RECENT_DAYS: Final = 14
 """Odd days older than this, counted from the newest one reported, are history and no news."""
-_HIDDEN: Final = "(hidden)"
-_SECRET_NAME: Final = re.compile(r"key|token|secret|password|credential|authorization|header", re.IGNORECASE)
-# User and password of an address, and what it carries behind the question mark: signatures stand there.
-_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+@|(?<=\?)\S+(?=\s|$)")
-_KEYS: Final = re.compile(r"\b(?:sk-[\w-]{12,}|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[a-z]-[\w-]+|gh[a-z]_\w{20,}|Bearer \S+)")
-_SHORTEST: Final = 6
+# What an address carries behind the question mark: signatures stand there.
+_QUESTION: Final = re.compile(r"(?<=\?)\S+(?=\s|$)")
 
 
 def send(settings: Settings, title: str, body: str) -> None:
@@ -56,22 +50,8 @@ def send(settings: Settings, title: str, body: str) -> None:
 
 def without_secrets(settings: Settings, text: str) -> str:
     """Take out of a text whatever is secret in the configuration, or looks like a key."""
-    for secret in sorted(set(_secrets(settings.model_dump())), key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return _KEYS.sub(_HIDDEN, _ADDRESS.sub(_HIDDEN, text))
-
-
-def _secrets(value: Any, *, is_secret: bool = False) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        value, is_secret = value.get_secret_value(), True
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _secrets(item, is_secret=is_secret or bool(_SECRET_NAME.search(str(name))))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secrets(item, is_secret=is_secret)
-    elif is_secret and isinstance(value, str) and len(value) >= _SHORTEST:
-        yield value
+    secrets = set(redaction.secrets_in(settings.model_dump(), redaction.SECRET_NAME))
+    return _QUESTION.sub(redaction.HIDDEN, redaction.without(redaction.hidden(text), secrets))
 
 
 def news(settings: Settings) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +19,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.pipeline
 
 EVIL = "[red]EVIL[/red]\x1b[2J\x1b]0;owned\x07\r\nsecond line\u202e[link=http://x]"
+# Every other way out of a place where text should stay text: of SQL, HTML, a workbook, a template, a path, a line.
+CORPUS = (
+    EVIL,
+    "'; drop table marts.costs_by_team; --",
+    "x\" union select * from read_text('/etc/passwd') --",
+    "<script>window.owned = 1</script><img src=x onerror=alert(1)>",
+    "]]></title></svg><script>alert(1)</script>",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "{{ 7 * 7 }}{% raw %}${7 * 7}",
+    "../../../../etc/passwd",
+    "x" * 10_000,
+)
 INVENTED = "USE1-Hyperscale:ml.x9.48xlarge"
 
 
@@ -24,14 +40,17 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk = made(tmp_path_factory.mktemp("attacked"), lines=2000)
     for file in (desk.folder / "bills").rglob("data/**/*.parquet"):
         bill = pl.read_parquet(file)
-        team = pl.element().struct.with_fields(value=pl.lit(EVIL))
+        tags = bill["resource_tags"].cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).to_list()
+        for number, row in enumerate(tags):
+            for tag in row or ():
+                if tag["key"] == "user_team":
+                    tag["value"] = CORPUS[number % len(CORPUS)]
+        odd = pl.Series([CORPUS[number % len(CORPUS)] for number in range(bill.height)])
         bill.with_columns(
             pl.col("line_item_usage_type").replace(INVENTED, INVENTED + EVIL),
-            pl.col("resource_tags")
-            .cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String})))
-            .list.eval(pl.when(pl.element().struct.field("key") == "user_team").then(team).otherwise(pl.element()))
-            .cast(pl.Map(pl.String, pl.String)),
+            pl.Series("resource_tags", tags).cast(pl.Map(pl.String, pl.String)),
             pl.col("line_item_resource_id").str.replace("cluster/.*", f"cluster/{EVIL}"),
+            line_item_usage_account_name=odd,
         ).write_parquet(file)
     ran = desk.type("run")
     assert ran.status == 0, ran.said
@@ -82,3 +101,36 @@ def test_errors_repeat_hostile_arguments_without_obeying_them(attacked: Desk) ->
         answer = attacked.type(*words)
         assert answer.status == 1
         assert "\x1b" not in answer.said, words
+
+
+def bare(text: str) -> str:
+    """Give a text as it is compared: names of teams lose case, spaces and some punctuation."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def test_the_whole_corpus_is_in_the_marts_and_every_table_and_cent_is_there(attacked: Desk) -> None:
+    ask = "select team, sum(effective_cost) as effective_cost from marts.costs_by_team group by team"
+    teams = {row["team"] for row in attacked.type("query", ask, "--json").json}
+    assert {bare(text) for text in CORPUS} <= {bare(str(team)) for team in teams}
+    sums = (
+        "select (select sum(billed_cost_read) from marts.reconciliation) as bill, "
+        "(select sum(native_billed_cost) from ledger.charges_daily) as daily"
+    )
+    (found,) = attacked.type("query", sums, "--json").json
+    assert found["bill"] == found["daily"]
+
+
+def test_nothing_of_the_corpus_acts_in_the_pack(attacked: Desk, tmp_path: Path) -> None:
+    made = attacked.type("report", "--period", "2026-08", "--out", str(tmp_path))
+    assert made.status == 0, made.said
+    pack = tmp_path / "2026-08"
+    page = (pack / "review.html").read_text(encoding="utf-8")
+    assert "[red]evil" in page  # some of it is there, as text
+    assert not re.search(r"<script|<img", page)
+    assert "{{" in page  # not 49
+    with zipfile.ZipFile(pack / "review.xlsx") as workbook:
+        sheets = [workbook.read(name).decode() for name in workbook.namelist() if "worksheets/sheet" in name]
+        assert sheets
+        assert not any(re.search(r"<f[ >]", sheet) for sheet in sheets)
+        assert not any("hyperlink" in name for name in workbook.namelist())
+    assert not list(tmp_path.rglob("passwd"))
