@@ -50,7 +50,8 @@ spot as (
     select
         period,
         coalesce(sum(list_cost) filter (where list_cost > 0), 0)::double as list_cost,
-        coalesce(sum(billed_cost) filter (where list_cost > 0), 0)::double as billed_cost,
+        -- Refunds beyond what the hours cost save all of it, and no more.
+        greatest(coalesce(sum(billed_cost) filter (where list_cost > 0), 0), 0)::double as charged_cost,
         greatest(coalesce(sum(billed_cost) filter (where coalesce(list_cost, 0) <= 0), 0), 0) as unpriced,
         greatest(sum(billed_cost), 0) as measured_cost,
         count(*)::bigint as sample_size
@@ -63,11 +64,10 @@ spot_savings as (
     select
         'spot_savings' as metric,
         period,
-        greatest(least(
-            (list_cost - billed_cost) / (list_cost + unpriced::double), 1 - billed_cost / list_cost
-        ), 0) as measured_low,
-        greatest(1 - billed_cost / list_cost, 0) as measured,
-        if(unpriced > 0, 1, greatest(1 - billed_cost / list_cost, 0)) as measured_high,
+        greatest(least((list_cost - charged_cost) / (list_cost + unpriced::double), 1 - charged_cost / list_cost), 0)
+            as measured_low,
+        greatest(1 - charged_cost / list_cost, 0) as measured,
+        if(unpriced > 0, 1, greatest(1 - charged_cost / list_cost, 0)) as measured_high,
         measured_cost,
         unpriced as undecided_cost,
         sample_size,
@@ -168,7 +168,8 @@ held as (
         coalesce(sum(parts.gpu_hours) filter (where parts.is_busy), 0)::double as busy,
         coalesce(sum(parts.gpu_hours) filter (where parts.idle_reason = 'unmeasured'), 0)::double as unmeasured,
         sum(parts.effective_cost) as measured_cost,
-        coalesce(sum(parts.effective_cost) filter (where parts.idle_reason = 'unmeasured'), 0) as undecided_cost,
+        greatest(coalesce(sum(parts.effective_cost) filter (where parts.idle_reason = 'unmeasured'), 0), 0)
+            as undecided_cost,
         count(*) filter (where parts.idle_reason is distinct from 'unmeasured')::bigint as sample_size
     from computed.gpu_allocations as parts
     inner join ledger.charges_daily as daily using (source, billing_period, daily_id)

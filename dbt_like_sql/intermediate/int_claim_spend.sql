@@ -124,8 +124,15 @@ production as (
         'production_inference' as metric,
         period,
         least(known, production)::decimal(38, 12) as measured_low,
-        (production + undeclared::double * (production::double / nullif(production + other, 0)))::decimal(38, 12)
-            as measured,
+        -- A sum of doubles knows 15 digits, the ends know all of them.
+        if(
+            production + other > 0,
+            least(greatest(
+                (production + undeclared::double * (production::double / (production + other)))::decimal(38, 12),
+                least(known, production)
+            ), production + undeclared + possible),
+            null
+        )::decimal(38, 12) as measured,
         (production + undeclared + possible)::decimal(38, 12) as measured_high,
         (production + other + undeclared + possible) as measured_cost,
         (production + undeclared + possible - least(known, production)) as undecided_cost,

@@ -46,7 +46,7 @@ uncounted as (
 requests as (
     select
         counted.*,
-        coalesce(uncounted.undecided_cost, 0) as undecided_cost,
+        greatest(coalesce(uncounted.undecided_cost, 0), 0) as undecided_cost,
         null as note,
         true as is_of_bills
     from counted
