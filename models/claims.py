@@ -104,13 +104,20 @@ def load_claims(extra_files: Iterable[Path] = ()) -> list[Claim]:
     """Read the bundled claims and then the team's own.
 
     Raises:
-        BadSettings: a file cannot be read, a field is wrong, or two claims share an id; names file and field.
+        BadSettings: a file cannot be read, a field is wrong, two claims share an id, or a unit is not that of the
+            metric; names file and field.
     """
     claims: dict[str, Claim] = {}
+    units: dict[Metric, Unit] = {}
     for path in (BUNDLED, *extra_files):
         for claim in _read(path):
             if claim.id in claims:
                 raise BadSettings(f"{path}: there are two claims `{claim.id}`. Give one of them another id.")
+            if (unit := units.setdefault(claim.metric, claim.unit)) != claim.unit:
+                raise BadSettings(
+                    f"{path}: claim `{claim.id}`: {claim.metric} is not measured in `{claim.unit}`. "
+                    f"Write `unit: {unit}`."
+                )
             claims[claim.id] = claim
     return list(claims.values())
 

@@ -76,6 +76,7 @@ def test_claims_of_the_team_follow_ours(tmp_path: Path) -> None:
         (MINE.replace("inference_share_of_ai", "vibes"), "metric"),
         (MINE.replace("id: mine", "id: Mine!"), "id"),
         (MINE.replace("id: mine", "id: inference-80-20"), "two claims `inference-80-20`"),
+        (MINE.replace("inference_share_of_ai", "request_price"), "not measured in `share`. Write `unit: dollars`"),
         (MINE.replace("statement:", "statement: ["), "YAML"),
         (MINE.replace("  answered_by: any bill\n", ""), "answered_by"),
         ("just words", "list"),
