@@ -3,6 +3,8 @@ What serving a model on one's own machines costs beside what providers' APIs wou
 price. A fleet's cost is fixed by the hour, so above break_even_tokens a month, at the same mix of tokens, it is the
 cheaper.
 Only fleets whose machines a bill names and that serve one model have a cost; APIs that list no such model are left out.
+At full utilization the same machines would serve the tokens of their busy hours in every hour; that is said only where
+metrics or job records speak of at least 98 % of the fleet's cost, and hours below the limit of idle count as 0 busy.
 One row per usage period, fleet, model and API provider that lists the model.
 */
 with
@@ -26,6 +28,38 @@ tokens as (
         sum(uncached_input_tokens + cache_read_tokens + cache_write_tokens + output_tokens) as tokens
     from intermediate.int_serving_usage
     group by all
+),
+
+-- By cost, not by hours: of accelerators of several prices, the dear ones' idling weighs more.
+machines as (
+    select
+        machines.usage_period,
+        machines.fleet,
+        coalesce(machines.llm_model, accelerators.llm_model) as llm_model,
+        coalesce(sum(accelerators.effective_cost) filter (where accelerators.idle_reason is null), 0)::decimal(38, 12)
+            as busy_cost,
+        coalesce(
+            sum(accelerators.effective_cost) filter (where accelerators.idle_reason is distinct from 'unmeasured'), 0
+        )::decimal(38, 12) as measured_cost,
+        sum(accelerators.effective_cost)::decimal(38, 12) as effective_cost
+    from intermediate.int_serving_machines as machines
+    inner join intermediate.int_accelerator_costs as accelerators
+        on machines.source = accelerators.source
+            and machines.billing_period = accelerators.billing_period
+            and machines.key_id = accelerators.key_id
+            and machines.resource_id is not distinct from accelerators.resource_id
+    where accelerators.workload = 'inference'
+    group by all
+),
+
+busy as (
+    select
+        usage_period,
+        fleet,
+        llm_model,
+        measured_cost::double / nullif(effective_cost, 0)::double as measured_share,
+        busy_cost::double / nullif(measured_cost, 0)::double as busy_fraction
+    from machines
 ),
 
 -- The same records as in int_serving_usage: prices are kept by day, source and kind of record, not by team.
@@ -82,7 +116,12 @@ select
         as self_hosting_saves, -- API less fleet; negative where the API would be cheaper; null where no cost is known.
     -- Ratios to look at, never to add.
     costs.effective_cost::double * 1e6 / nullif(tokens.tokens, 0)
-        as self_hosted_cost_per_million_tokens, -- Cost of the fleet ÷ its tokens.
+        as self_hosted_cost_per_million_tokens, -- Cost of the fleet ÷ its tokens, at its actual utilization.
+    if(busy.measured_share >= 0.98, costs.effective_cost::double * nullif(busy.busy_fraction, 0), null)
+    * 1e6 / nullif(tokens.tokens, 0)
+        as self_hosted_cost_per_million_tokens_when_full, -- That × busy_fraction; null below 98 % measured or 0 busy.
+    busy.busy_fraction, -- Cost of accelerators measured busy ÷ cost measured at all; null where nobody measured.
+    busy.measured_share, -- Part of the fleet's cost that metrics or job records speak of.
     prices.list_cost::double * 1e6 / nullif(tokens.tokens, 0)
         as api_cost_per_million_tokens, -- The API's price for the fleet's mix of tokens.
     costs.effective_cost::double / nullif(prices.list_cost, 0)::double * tokens.tokens
@@ -94,3 +133,5 @@ inner join tokens
         and prices.llm_model is not distinct from tokens.llm_model
 left join costs
     on prices.usage_period = costs.usage_period and prices.fleet = costs.fleet and prices.llm_model = costs.llm_model
+left join busy
+    on prices.usage_period = busy.usage_period and prices.fleet = busy.fleet and prices.llm_model = busy.llm_model

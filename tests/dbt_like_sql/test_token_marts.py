@@ -198,6 +198,37 @@ def test_break_even_is_where_the_api_asks_as_much(warehouse: Warehouse) -> None:
     (row,) = warehouse.rows("from marts.self_hosting_break_even")
     assert (row["self_hosted_cost"], row["api_list_cost"], row["self_hosting_saves"]) == (22, 11, -11)
     assert (row["tokens"], row["break_even_tokens"]) == (11_000, 22_000)
+    # Nobody measured the fleet: what it would cost when full is not guessed.
+    assert (row["measured_share"], row["busy_fraction"]) == (0, None)
+    assert row["self_hosted_cost_per_million_tokens_when_full"] is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "measured", "busy", "full"),
+    [
+        # $22 ÷ 11,000 tokens is $2,000 a million; a quarter of the money was busy.
+        ({None: "5.5", "underutilized": "10.5", "idle": 4, "unallocated": 2}, 1, 0.25, 500),
+        ({None: 22}, 1, 1, 2000),
+        ({None: "5.5", "idle": "5.5", "unmeasured": 11}, 0.5, 0.5, None),
+        ({"idle": 22}, 1, 0, None),
+    ],
+)
+def test_a_full_fleet_costs_the_busy_part_of_what_it_costs(
+    warehouse: Warehouse, steps: dict[str | None, Any], measured: float, busy: float, full: float | None
+) -> None:
+    price = {"usage_date": JANUARY, "llm_model": "llama", "endpoint": "chat", "reported_by": "gateway", "source": "log"}
+    warehouse.add("computed.api_prices", **price, api_provider="Groq", matched_model="llama", list_cost=11)
+    for part, (step, cost) in enumerate(steps.items(), 1):
+        costs = dict.fromkeys(("billed_cost", "effective_cost", "net_cost", "gpu_hours"), Decimal(cost))
+        told = {"workload": "inference", "evidence": "billed", "accelerator": "H100", "method": "metrics"}
+        is_busy = {"is_busy": step is None, "idle_reason": step}
+        warehouse.add("computed.gpu_allocations", daily_id=1, part=part, **told, **costs, **is_busy)
+    serve(warehouse, endpoint="chat")
+    (row,) = warehouse.rows("from marts.self_hosting_break_even")
+    assert row["self_hosted_cost_per_million_tokens"] == pytest.approx(2000)
+    assert (row["self_hosted_cost"], row["measured_share"], row["busy_fraction"]) == (22, measured, busy)
+    found = row["self_hosted_cost_per_million_tokens_when_full"]
+    assert found == (None if full is None else pytest.approx(full))
 
 
 @pytest.mark.parametrize(
