@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _CARD: Final = "USD"
 # Usage lines about language models. A cloud's SKU says batch and tier in its text; Anthropic's cost report in fields of
 # their own; another API's line does not say. What an API calls an account is its project or workspace.
-_CHARGES: Final = r"""
+# Purchases and credits are left out: a top-up paid before, or a grant, is other money than the usage it pays for.
+CHARGES: Final = r"""
 with lines as (
     select
         row_number() over (order by daily.source, daily.billing_period, daily.daily_id) as charge_id,
@@ -96,7 +97,7 @@ def _replace_tables(
 ) -> None:
     from pipelines.warehouse.tokens import token_tables
 
-    charges = connection.sql(_CHARGES).pl()
+    charges = connection.sql(CHARGES).pl()
     made = token_tables(usage, charges, card, rates=rates)
     rows = charges.select("charge_id", "source", "billing_period", "daily_id")
 

@@ -14,6 +14,8 @@ from models.money import MONEY
 from models.price_settings import Prices
 from models.rate_card import RateCard
 from pipelines.warehouse.tokens import DAILY, TokenTables, token_tables, usage_daily
+from pipelines.warehouse.usage import CHARGES
+from tests.dbt_like_sql.test_marts import Warehouse
 
 CARD = RateCard()
 DAY = date(2026, 7, 1)
@@ -124,6 +126,22 @@ def test_a_bill_replaces_the_estimate_on_its_days_only() -> None:
     assert shares == [("a", Decimal("0.0045")), ("b", Decimal("0.0045"))]
     assert tables.estimated["usage_date"].to_list() == [date(2026, 7, 2)]
     assert total(tables) == Decimal("0.0135")
+
+
+@pytest.mark.parametrize("category", ["Purchase", "Credit", "Adjustment", "Tax"])
+def test_a_top_up_or_credit_is_neither_a_bill_of_usage_nor_divided_over_it(category: str) -> None:
+    warehouse = Warehouse()
+    line = {"provider_name": "Anthropic", "invoice_issuer_name": "Anthropic", "llm_model": "claude-sonnet-4.5"}
+    warehouse.charge(1, "inference", "billed", 500, usage_date=DAY, charge_category=category, **line)
+    prepaid = token_tables(usage({"team": "a"}), warehouse.connection.sql(CHARGES).pl(), CARD)
+    assert prepaid.daily["counts_as"].to_list() == ["estimated"]
+    assert total(prepaid) == Decimal("0.0045")
+    # The usage it pays for stands on lines of its own: those alone are divided.
+    warehouse.charge(2, "inference", "billed", "0.009", usage_date=DAY, **line)
+    billed = token_tables(usage({"team": "a"}), warehouse.connection.sql(CHARGES).pl(), CARD)
+    assert billed.daily["counts_as"].to_list() == ["billed"]
+    assert billed.allocations.select("team", "billed_cost").rows() == [("a", Decimal("0.009"))]
+    assert total(billed) == Decimal("0.009")
 
 
 def test_priority_tier_stays_estimated_beside_a_bill_that_leaves_it_out() -> None:
