@@ -30,7 +30,7 @@ test: setup ## Run the tests (at most 6 minutes)
 	$(BIN)/pytest -m "not soak and not spark and not faults" -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
-	$(BIN)/pytest -m "not soak and not spark and not faults and not pipeline" -n auto --dist loadfile
+	$(BIN)/pytest -m "not soak and not spark and not faults and not pipeline" -n auto --dist worksteal
 
 faults: setup ## Run the tests of kills, full disks, two runs at once, and 200 damaged files for each reader (two minutes)
 	$(BIN)/pytest -m faults -n auto

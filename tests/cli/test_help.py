@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
 import typer
 
 from pipelines.cli.app import app
-
-if TYPE_CHECKING:
-    from tests.cli.conftest import Desk
+from tests.cli.conftest import Desk
 
 COMMANDS: dict[str, click.Command] = getattr(typer.main.get_command(app), "commands", {})
 DESIGNED = {
@@ -40,8 +38,8 @@ def test_every_designed_command_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_says_what_a_command_does_and_shows_an_example(name: str, desk: Desk) -> None:
-    answer = desk.type(name, "--help", config=False)
+def test_help_says_what_a_command_does_and_shows_an_example(name: str, tmp_path: Path) -> None:
+    answer = Desk(tmp_path).type(name, "--help", config=False)
     assert answer.status == 0
     assert "Example: apportion " + name in " ".join(answer.out.split())
     assert len(answer.out.splitlines()) > 5
@@ -67,6 +65,6 @@ def test_answers_about_months_take_a_period_and_json(name: str) -> None:
     assert {"config", "period", "json"} <= {parameter.name for parameter in COMMANDS[name].params}
 
 
-def test_without_a_command_the_help_is_shown(desk: Desk) -> None:
-    answer = desk.type(config=False)
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    answer = Desk(tmp_path).type(config=False)
     assert all(name in answer.out + answer.said for name in DESIGNED)

@@ -12,6 +12,8 @@ from examples.sample import write_sample
 from pipelines.cli.app import app
 from pipelines.settings import Settings
 
+pytestmark = pytest.mark.pipeline
+
 RUN = CliRunner()
 
 

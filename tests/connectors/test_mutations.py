@@ -26,6 +26,8 @@ from tests.connectors.mutations import Mutant, mutant
 from tests.connectors.specimen import Specimen, network
 from tests.connectors.specimens import specimens
 
+pytestmark = pytest.mark.pipeline
+
 FEW = 200  # of each reader
 MANY = 5_000
 SECONDS = 20

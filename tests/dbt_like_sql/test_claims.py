@@ -16,6 +16,8 @@ from models.workloads import Workload
 from tests.dbt_like_sql.definitions import NAMES, ROWS, answers
 from tests.dbt_like_sql.test_marts import CHECKS, JANUARY, Warehouse
 
+pytestmark = pytest.mark.pipeline
+
 FEBRUARY = date(2026, 2, 1)
 GPU = {"accelerator": "H100", "accelerator_count": 8}
 TOKENS = {"llm_model": "claude-sonnet-4.5", "token_bucket": "output", "tokens_per_unit": 1000}
@@ -240,7 +242,6 @@ def fill(warehouse: Warehouse, generated: list[Any], factor: int = 1) -> None:
     load(warehouse)
 
 
-@pytest.mark.pipeline
 @given(generated=lines)
 @settings(max_examples=5, deadline=None)
 def test_every_definition_agrees_with_plain_python(shared: Warehouse, generated: list[Any]) -> None:
@@ -268,7 +269,6 @@ def compare(warehouse: Warehouse, rows: list[Row], month: date) -> None:
     assert wrong[:3] == []
 
 
-@pytest.mark.pipeline
 @given(generated=lines)
 @settings(max_examples=5, deadline=None)
 def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
@@ -290,7 +290,6 @@ def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
     assert found[0] == found[2]
 
 
-@pytest.mark.pipeline
 @given(generated=lines, more=cents)
 @settings(max_examples=5, deadline=None)
 def test_intervals_contain_their_point_and_widen_with_unattributed_money(

@@ -13,6 +13,8 @@ from pipelines.warehouse.governance import build_read, refresh_cost_variance, re
 from pipelines.warehouse.outlook import refresh_outlook
 from tests.dbt_like_sql.test_marts import Warehouse
 
+pytestmark = pytest.mark.pipeline
+
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
 PROPORTIONAL = Sharing(Method.PROPORTIONAL, frozenset(Pool), {})
 Row = dict[str, Any]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.dbt_like_sql.test_marts import JANUARY, Row, Warehouse
 
+pytestmark = pytest.mark.pipeline
+
 NODE = {"accelerator": "H100", "accelerator_count": 8, "resource_id": "i-1", "instance_type": "p5.48xlarge"}
 
 

@@ -18,6 +18,8 @@ from pipelines.warehouse.outlook import refresh_outlook
 from tests.dbt_like_sql.test_claims import GPU, TOKENS, configure
 from tests.dbt_like_sql.test_marts import Warehouse
 
+pytestmark = pytest.mark.pipeline
+
 Row = dict[str, Any]
 # A month between them is empty, and the last is in another year.
 MONTHS = (date(2025, 10, 1), date(2025, 11, 1), date(2026, 1, 1))
@@ -174,7 +176,6 @@ def test_odd_but_lawful_bills_are_published(shared: Warehouse) -> None:
     assert refusals(shared, bills) == set()
 
 
-@pytest.mark.pipeline
 @given(bill=charges)
 @settings(
     max_examples=4,

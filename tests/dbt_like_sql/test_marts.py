@@ -17,6 +17,8 @@ from models.workloads import Evidence, IdleReason, Workload
 from pipelines.warehouse.build import sql_checks, sql_models
 from pipelines.warehouse.tables import TABLES, create_statement
 
+pytestmark = pytest.mark.pipeline
+
 JANUARY = date(2026, 1, 1)
 MONTH = {"source": "aws", "billing_period": JANUARY}
 MODELS = sql_models()

@@ -10,6 +10,8 @@ import pytest
 
 from tests.dbt_like_sql.test_marts import JANUARY, Warehouse
 
+pytestmark = pytest.mark.pipeline
+
 CLAUDE = {"llm_model": "claude-sonnet-4", "tokens_per_unit": 1000}
 INPUT, OUTPUT = {"token_bucket": "uncached_input"}, {"token_bucket": "output"}
 MARTS = ("llm_model_costs", "unit_costs", "token_reconciliation", "self_hosting_break_even")

@@ -17,6 +17,8 @@ from models.attribution import attribute
 from models.dimensions import AiScope, Dimensions, tag_column
 from models.rulebook import Rulebook
 
+pytestmark = pytest.mark.pipeline
+
 MONTHS = ("202607", "202608", "202609")
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "gcp" / "billing_export_schema.json"
 AMOUNTS = pl.element().struct.field("amount").cast(pl.Decimal(38, 6))

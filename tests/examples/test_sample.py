@@ -14,6 +14,8 @@ from polars.testing import assert_frame_equal
 from examples.bill import WORKLOAD_TAGS, says_another_workload
 from examples.sample import main, write_sample
 
+pytestmark = pytest.mark.pipeline
+
 MONTHS = ("2026-07", "2026-08", "2026-09")
 LINE_TYPE = pl.col("line_item_line_item_type")
 EXPORT = "meridian-cur"

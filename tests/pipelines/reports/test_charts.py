@@ -12,6 +12,8 @@ import pytest
 
 from pipelines.reports import charts, palette, wording
 
+pytestmark = pytest.mark.pipeline
+
 SVG = "{http://www.w3.org/2000/svg}"
 JULY, AUGUST = date(2026, 7, 1), date(2026, 8, 1)
 HOSTILE = "<script>alert(1)</script>\x00\u202e\n]]>&" + "x" * 10_000
