@@ -123,8 +123,6 @@ def _usage(said: Item, *, inclusive: bool) -> Record:
 
 def _spans(item: Item) -> Iterator[tuple[Item, Item]]:
     """Give the spans of an OTLP request with their resource's attributes; a line without any is a span itself."""
-    if "resourceMetrics" in item:
-        raise ValueError("holds metrics, which do not tell cached tokens apart; export spans")
     if "resourceSpans" not in item:
         if "attributes" not in item:
             raise ValueError(f"is no span (its fields: {', '.join(item)[:120]})")

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import token_records, token_rows
 from connectors.landing import Entry, Location, as_listed, jailed, open_location
+from connectors.misplaced import misplaced
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
 from connectors.token_records import Kept, Record
 from models.errors import BadInput
@@ -214,7 +215,9 @@ class TokenFiles(ABC):
                 odd = ValueError(f"a field has another shape than it should have ({error})")
                 raise token_records.refused(odd, row.place, name) from error
             except ValueError as error:
-                raise token_records.refused(error, row.place, name) from None
+                # Asked only now: a good row costs nothing, and what a mapping can read is read whatever it is.
+                said = misplaced(row.item)
+                raise token_records.refused(ValueError(said) if said else error, row.place, name) from None
 
     def _kept(self, file: SourceFile, path: Path) -> Path:
         """Give the Parquet of a file's records, made now unless it is there."""

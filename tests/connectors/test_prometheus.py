@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +27,7 @@ from tests.connectors.prometheus_server import Held, every_minute
 NINE = datetime(2026, 7, 1, 9, tzinfo=UTC)
 NOW = datetime(2026, 7, 2, 6, tzinfo=UTC)
 BLANK = 9223372036854775794.0
+EXAMPLES = Path(__file__).parents[3] / "shared" / "reference" / "tokens" / "examples"
 Read = Callable[..., tuple[dict[Fact, pl.DataFrame], Totals]]
 
 
@@ -245,6 +248,35 @@ def test_tokens_by_source_tell_the_cached_from_the_computed(read: Read) -> None:
 def test_cached_tokens_are_taken_off_the_prompts(read: Read) -> None:
     (row,) = tokens(read, vllm("prompt_tokens_total", 0, 1000), vllm("prompt_tokens_cached_total", 0, 400))
     assert (row["uncached_input_tokens"], row["cache_read_tokens"]) == (600, 400)
+
+
+def scraped(name: str) -> list[tuple[str, dict[str, str], float]]:
+    """Read a documented scrape: metric, labels and value of each line that has one."""
+    if not EXAMPLES.exists():
+        pytest.skip("the examples are not beside this checkout")
+    text = json.loads((EXAMPLES / f"{name}.json").read_text())["payload"]
+    lines = re.findall(r"^([\w:]+)\{(.*)\} (\S+)$", text, re.MULTILINE)
+    return [(metric, dict(re.findall(r'(\w+)="([^"]*)"', said)), float(value)) for metric, said, value in lines]
+
+
+@pytest.mark.real_data
+def test_a_captured_scrape_of_vllm_counts_each_token_once(read: Read) -> None:
+    held = [(metric, labels, every_minute(NINE, 2, 0, value)) for metric, labels, value in scraped("vllm_metrics")]
+    (row,) = tokens(read, *held)
+    assert (row["uncached_input_tokens"], row["cache_read_tokens"]) == (5_371_914, 92_941_632)
+    assert (row["output_tokens"], row["requests"], row["llm_model_id"]) == (496_231, 803, "qwen3.8-27b")
+
+
+@pytest.mark.real_data
+def test_a_documented_scrape_of_dcgm_is_one_slice_that_did_nothing(read: Read) -> None:
+    # The documentation leaves out the host, which every exporter says.
+    held = [
+        (metric, {"Hostname": "node-1", **labels}, every_minute(NINE, 55, value))
+        for metric, labels, value in scraped("dcgm_exporter_metrics")
+    ]
+    (row,) = gpu(read, *held)
+    assert (row["busy_fraction"], row["metric"]) == (0, "DCGM_FI_PROF_GR_ENGINE_ACTIVE")
+    assert (row["accelerator"], row["device_share"]) == ("NVIDIA A100 80GB PCIe", pytest.approx(4 / 7))
 
 
 def test_tokens_across_midnight_are_counted_once(read: Read) -> None:

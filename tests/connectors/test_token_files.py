@@ -295,6 +295,26 @@ def test_the_opentelemetry_span_is_read(read: Read) -> None:
 
 
 @pytest.mark.real_data
+@pytest.mark.parametrize("kind", ["bedrock_logs", "langfuse", "litellm", "otel_genai", "generic_tokens"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("anthropic_analytics_cost_report", "is a bucket of Anthropic's reports: `anthropic` asks"),
+        ("azure_openai_metrics", "is an answer of Azure Monitor, .* by `litellm` or `otel_genai`"),
+        ("litellm_focus_export", "is a line of a FOCUS file: .* read its spend logs by `litellm`"),
+        ("llmd_opencost_inference_metrics", "describes metrics .* holds no usage: `prometheus` reads"),
+        ("otel_genai_token_metric", "holds metrics, .* export spans, and read them by `otel_genai`"),
+    ],
+)
+def test_a_payload_of_another_kind_is_refused_and_told_who_reads_it(
+    read: Read, kind: str, name: str, said: str
+) -> None:
+    options = GENERIC if kind == "generic_tokens" else {}
+    with pytest.raises(BadInput, match=rf"usage\.jsonl, line 1: {said}"):
+        read(kind, example(name), **options)
+
+
+@pytest.mark.real_data
 def test_the_langfuse_page_is_read(read: Read) -> None:
     (row,) = read("langfuse", example("langfuse_observation_v2"))
     assert counts(row) == (1_647, 115_584, None, None, 225)
