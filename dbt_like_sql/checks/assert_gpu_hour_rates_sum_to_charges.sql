@@ -1,5 +1,5 @@
 /*
-marts.gpu_hour_rates holds the money of machines with accelerators, credits and tax apart, and all their hours.
+marts.gpu_hour_rates holds the money of machines with accelerators and their hours, credits and tax apart.
 */
 with
 
@@ -23,9 +23,11 @@ charges as (
 
 hours as (
     select
-        usage_period,
-        sum(gpu_hours) as gpu_hours
-    from intermediate.int_accelerator_costs
+        accelerator_costs.usage_period,
+        sum(accelerator_costs.gpu_hours) as gpu_hours
+    from intermediate.int_accelerator_costs as accelerator_costs
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+    where coalesce(attributions.charge_category, '') not in ('Credit', 'Tax')
     group by all
 )
 
