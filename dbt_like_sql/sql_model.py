@@ -7,7 +7,7 @@ which column a trailing comment belongs to, so both kinds of comment are read fr
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -80,6 +80,17 @@ def load_models(outside: Collection[str], root: Path = ROOT) -> list[SqlModel]:
     except CycleError as error:
         circle = " → ".join(str(by_table[table].path) for table in error.args[1])
         raise ValueError(f"{circle}: these files read each other in a circle") from error
+
+
+def behind(readers: Iterable[SqlModel], models: Iterable[SqlModel]) -> set[str]:
+    """Name those of some SQL models that the readers read, and that those read in turn."""
+    known = {model.table: model for model in models}
+    found, ahead = set[str](), list(readers)
+    while ahead:
+        news = ahead.pop().depends_on & known.keys() - found
+        found |= news
+        ahead += [known[table] for table in news]
+    return found
 
 
 def load_checks(known: Collection[str], root: Path = ROOT) -> list[SqlModel]:

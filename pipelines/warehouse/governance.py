@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from dbt_like_sql.sql_model import behind
 from models.sharing import Sharing, share
 from models.variance import vary
 from pipelines.warehouse.build import build, sql_models
@@ -115,14 +116,8 @@ def _configuration(connection: duckdb.DuckDBPyConnection, settings: Settings, le
 
 def build_read(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Build the tables read here and what they stand on."""
-    models = {model.table: model for model in sql_models()}
-    needed, ahead = set[str](), list(_READ)
-    while ahead:
-        table = ahead.pop()
-        if table in models and table not in needed:
-            needed.add(table)
-            ahead += models[table].depends_on
-    for table, model in models.items():
-        if table in needed:
+    needed = {*_READ, *behind((model for model in sql_models() if model.table in _READ), sql_models())}
+    for model in sql_models():
+        if model.table in needed:
             build(connection, model)
     return needed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -24,14 +23,6 @@ TOKENS = {"llm_model": "claude-sonnet-4.5", "token_bucket": "output", "tokens_pe
 MARTS = ("reconciliation", "gpu_hour_rates", "training_runs", "llm_model_costs", "self_hosting_break_even")
 OWN_CHECKS = [check for check in CHECKS if "_claim_" in check.name]
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Warehouse]:
-    warehouse = Warehouse()
-    warehouse.build()
-    yield warehouse
-    warehouse.connection.close()
 
 
 @pytest.fixture

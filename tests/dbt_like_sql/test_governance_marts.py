@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,20 +17,6 @@ pytestmark = pytest.mark.pipeline
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
 PROPORTIONAL = Sharing(Method.PROPORTIONAL, frozenset(Pool), {})
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Warehouse]:
-    warehouse = Warehouse()
-    warehouse.build()
-    yield warehouse
-    warehouse.connection.close()
-
-
-@pytest.fixture
-def warehouse(shared: Warehouse) -> Warehouse:
-    shared.clear()
-    return shared
 
 
 def charge(warehouse: Warehouse, number: int, workload: str, cost: object, day: date = JANUARY, **more: Any) -> None:

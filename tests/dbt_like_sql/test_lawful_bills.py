@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -68,14 +67,6 @@ charges = st.lists(
     min_size=1,
     max_size=12,
 )
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Warehouse]:
-    warehouse = Warehouse()
-    warehouse.build()
-    yield warehouse
-    warehouse.connection.close()
 
 
 def fill(warehouse: Warehouse, bill: list[Row]) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbt_like_sql.sql_model import RELATION, ROOT, SqlModel, build_statements
+from dbt_like_sql.sql_model import RELATION, ROOT, behind, build_statements
 from models.workloads import Evidence, IdleReason, Workload
 from pipelines.warehouse.build import sql_checks, sql_models
 from pipelines.warehouse.tables import TABLES, create_statement
@@ -91,11 +91,12 @@ class Warehouse:
     def refresh(self, *names: str) -> None:
         """Build the named marts again, or all, with the intermediate tables they read."""
         marts = [model for model in MODELS if model.schema == "marts" and (not names or model.name in names)]
-        self.rebuild({model.table for model in marts} | behind(marts, "intermediate"))
+        steps = (model for model in MODELS if model.schema == "intermediate")
+        self.rebuild({model.table for model in marts} | behind(marts, steps))
 
     def refresh_behind(self, check: str) -> None:
         """Build again whatever a check reads."""
-        self.rebuild(behind([one for one in CHECKS if one.name == check], "intermediate", "marts"))
+        self.rebuild(behind((one for one in CHECKS if one.name == check), MODELS))
 
     def rebuild(self, tables: set[str]) -> None:
         for model in MODELS:
@@ -108,32 +109,6 @@ class Warehouse:
 
     def refusals(self) -> set[str]:
         return {check.name for check in CHECKS if self.connection.sql(check.sql).fetchall()}
-
-
-def behind(readers: Iterable[SqlModel], *schemas: str) -> set[str]:
-    """Name the tables of some schemas that these read, and that those read in turn."""
-    known = {model.table: model for model in MODELS if model.schema in schemas}
-    found, asked = set[str](), list(readers)
-    while asked:
-        news = asked.pop().depends_on & known.keys() - found
-        found |= news
-        asked += [known[table] for table in news]
-    return found
-
-
-# One for all: building ten tables and nine relations anew for each generated example would take minutes.
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Warehouse]:
-    warehouse = Warehouse()
-    warehouse.build()
-    yield warehouse
-    warehouse.connection.close()
-
-
-@pytest.fixture
-def warehouse(shared: Warehouse) -> Warehouse:
-    shared.clear()
-    return shared
 
 
 @pytest.fixture(scope="module")

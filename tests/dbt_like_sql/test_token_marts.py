@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,20 +15,6 @@ CLAUDE = {"llm_model": "claude-sonnet-4", "tokens_per_unit": 1000}
 INPUT, OUTPUT = {"token_bucket": "uncached_input"}, {"token_bucket": "output"}
 MARTS = ("llm_model_costs", "unit_costs", "token_reconciliation", "self_hosting_break_even")
 BUCKETS = ("uncached_input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Warehouse]:
-    warehouse = Warehouse()
-    warehouse.build()
-    yield warehouse
-    warehouse.connection.close()
-
-
-@pytest.fixture
-def warehouse(shared: Warehouse) -> Warehouse:
-    shared.clear()
-    return shared
 
 
 def use(warehouse: Warehouse, usage_id: int, counts_as: str = "billed", **more: Any) -> None:
