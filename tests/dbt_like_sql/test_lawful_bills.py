@@ -24,6 +24,7 @@ Row = dict[str, Any]
 MONTHS = (date(2025, 10, 1), date(2025, 11, 1), date(2026, 1, 1))
 SPOT = {"pricing_category": "Dynamic", **GPU}
 LISTED = {"usage_type": "USW2-BoxUsage:p5.48xlarge", "pricing_unit": "Hrs", "consumed_quantity": 10, **GPU}
+COMMITTED = {"commitment_discount_id": "arn:aws:savingsplans::1:savingsplan/a", **GPU}
 THINGS: list[Row] = [
     {},
     GPU,
@@ -35,7 +36,7 @@ THINGS: list[Row] = [
     {"llm_model": "llama-70b", **GPU},
     {"resource_name": "llm-checkpoints", "pricing_unit": "GB-Mo", "usage_type": "Stored", "consumed_quantity": 5},
     {"resource_id": "arn:aws:sagemaker:us-east-1:1:training-job/a"},
-    {"commitment_discount_id": "arn:aws:savingsplans::1:savingsplan/a", **GPU},
+    COMMITTED,
     {"service_name": "AWS Support (Business)", "consumed_quantity": -3, "pricing_unit": "Hrs"},
     {"usage_type": "ProvisionedThroughput", "llm_model": "claude-sonnet-4.5"},
 ]
@@ -85,7 +86,8 @@ def fill(warehouse: Warehouse, bill: list[Row]) -> None:
         if line["gpu_hours"] is not None and "accelerator" in line["what"]:
             moment = datetime(used.year, used.month, 1)  # noqa: DTZ001 - the column has no zone
             hours = {"usage_hour": moment, "gpu_hours": line["gpu_hours"], "effective_cost": line["effective_cost"]}
-            warehouse.add("ledger.gpu_hours", **where, key_id=f"key{number}", **hours)
+            # An hour names its resource, region and commitment exactly as the daily row of its line does.
+            warehouse.add("ledger.gpu_hours", **row, key_id=f"key{number}", **hours)
         if line["gpu_hours"] and "accelerator" in line["what"] and line["idle_reason"] is None:
             measure(warehouse, number, line, where)
         if "token_bucket" in line["what"]:
@@ -94,12 +96,8 @@ def fill(warehouse: Warehouse, bill: list[Row]) -> None:
             counted |= {"is_batch": False, "priced_cost": Decimal(1)}
             warehouse.add("ledger.token_usage_daily", **usage, **where, **counted)
             warehouse.add("computed.estimated_charges", **usage, **where, estimated_cost=Decimal(1))
-    for source, month, lines, billed in warehouse.connection.sql(
-        "select source, billing_period, sum(charge_count)::bigint, sum(native_billed_cost) "
-        "from ledger.charges_daily group by all"
-    ).fetchall():
-        counts = {"lines_read": lines, "lines_loaded": lines, "billed_cost_read": billed, "billed_cost_loaded": billed}
-        warehouse.load(source=source, billing_period=month, **counts)
+    for month in warehouse.rows("select distinct source, billing_period from ledger.charges_daily"):
+        warehouse.load(**month)
     for hour, requests in enumerate((0, 0, 0, 900)):  # far outside of any band around its average
         moment = datetime(2025, 11, 1, hour)  # noqa: DTZ001 - the column has no zone
         warehouse.add("computed.hourly_requests", usage_hour=moment, requests=requests)
@@ -153,6 +151,7 @@ ODD: dict[str, list[Row]] = {
     "an unmeasured machine, refunded": [line("-8", what=GPU, gpu_hours=16)],
     "tokens without a count of requests, refunded": [line("-8", what=TOKENS)],
     "a machine without hours": [line("8", what=GPU, gpu_hours=0)],
+    "a measured machine under a commitment": [line("8", what=COMMITTED, gpu_hours=16)],
     "two currencies": [line("3"), line("3", billing_currency="EUR")],
     "a month without any line between two": [line("3"), line("4", usage_period=MONTHS[2])],
 }

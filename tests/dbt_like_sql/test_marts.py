@@ -69,10 +69,12 @@ class Warehouse:
         self.add("computed.attributions", **row)
 
     def load(self, **more: Any) -> None:
-        """Add the record of a load that lost nothing."""
+        """Add the record of a load of one source's month that lost nothing."""
+        month = {name: more.get(name, MONTH[name]) for name in MONTH}
         ((lines, billed),) = self.connection.sql(
             "select coalesce(sum(charge_count), 0)::bigint, coalesce(sum(native_billed_cost), 0) "
-            "from ledger.charges_daily"
+            "from ledger.charges_daily where source = $source and billing_period = $billing_period",
+            params=month,
         ).fetchall()
         kept = {"lines_read": lines, "lines_loaded": lines, "billed_cost_read": billed, "billed_cost_loaded": billed}
         self.add(
