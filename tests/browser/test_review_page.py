@@ -37,6 +37,17 @@ CUT_IN_CHARTS = """() => [...document.querySelectorAll('.chart svg')].flatMap(sv
     }).map(text => text.textContent)})"""
 
 
+# Figures that stand where no link leads to their table: amounts, pictures, sentences with a number.
+UNLINKED = r"""() => {
+    const leads = place => [...place.querySelectorAll('a[href^="#"]')].some(link => link.hash.startsWith('#table-')
+        || document.querySelector(link.hash).querySelector('a[href^="#table-"]'));
+    return [...document.querySelectorAll('main section:not(#method):not(#appendix)')].flatMap(section =>
+        [...section.querySelectorAll('data, .chart, .figure, .sentence, .lead, .claim, li')]
+            .filter(figure => /\d/.test(figure.textContent))
+            .filter(figure => !leads(figure.closest('.card, figure, .decide li') ?? section))
+            .map(figure => figure.textContent.slice(0, 60)))}"""
+
+
 def opened(page: Page, company: Company) -> list[str]:
     """Open a page and give everything it complained of or asked for."""
     heard: list[str] = []
@@ -100,6 +111,17 @@ def test_every_table_is_what_its_query_gives(page: Page, company: Company) -> No
             assert row.locator("td").count() == heads
             compared += len(values)
     assert compared > 100
+
+
+def test_every_figure_links_to_its_table_and_every_table_states_its_query(page: Page, company: Company) -> None:
+    opened(page, company)
+    assert page.locator("main section:not(#appendix) data").count() > 10
+    assert page.evaluate(UNLINKED) == []
+    page.evaluate("document.querySelector('.card a').remove()")
+    assert page.evaluate(UNLINKED)  # it would be found
+    for target in set(page.locator("a[href^='#table-']").evaluate_all("links => links.map(link => link.hash)")):
+        article = page.locator(target)
+        assert article.locator(".missing").count() == 1 or "from marts." in article.locator(".sql").inner_text(), target
 
 
 def test_figures_at_the_top_are_those_of_the_marts(page: Page, company: Company) -> None:

@@ -75,11 +75,6 @@ def ran(folder: Path, lines: int | None = None, tagging: Literal["half", "none"]
     assert answer.status == 0, answer.said
 
 
-def small(folder: Path) -> None:
-    """Do the same with fewer lines: enough for every mart of the documentation to have rows."""
-    ran(folder, lines=4000)
-
-
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The whole sample, run; read it, do not change it."""

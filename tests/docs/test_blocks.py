@@ -19,7 +19,7 @@ from models.rulebook import Rulebook
 from pipelines.cli.app import app
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask
-from tests.cli.conftest import Desk, small
+from tests.cli.conftest import Desk, ran
 from tests.once import once
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_every_command_in_a_sentence_is_a_right_call() -> None:
 
 @pytest.mark.pipeline
 def test_the_query_for_the_duckdb_cli_answers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = Desk(once(tmp_path_factory, "small", small))
+    desk = Desk(once(tmp_path_factory, "desk", ran))
     for block in blocks("docs/how-to/open-the-report.md", "sh"):
         program, option, file, query = shlex.split(block)
         assert (program, option) == ("duckdb", "-readonly")

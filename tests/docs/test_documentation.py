@@ -21,7 +21,7 @@ from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.database import opened
 from pipelines.warehouse.reader import ask
 from pipelines.warehouse.tables import TABLES
-from tests.cli.conftest import Desk, small
+from tests.cli.conftest import Desk, ran
 from tests.once import once
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +44,8 @@ def generate() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """A small sample company, run once."""
-    return Desk(once(tmp_path_factory, "small", small))
+    """The sample company, run once."""
+    return Desk(once(tmp_path_factory, "desk", ran))
 
 
 def test_the_reference_says_what_the_code_says(generate: ModuleType) -> None:

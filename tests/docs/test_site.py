@@ -13,7 +13,7 @@ import pytest
 from connectors.source import CONNECTORS
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask
-from tests.cli.conftest import Desk, small
+from tests.cli.conftest import Desk, ran
 from tests.once import once
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,8 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The sample company, smaller, run once."""
-    return Desk(once(tmp_path_factory, "small", small))
+    """The sample company, run once."""
+    return Desk(once(tmp_path_factory, "desk", ran))
 
 
 def test_there_are_twenty_queries() -> None:
@@ -48,7 +48,7 @@ def test_every_query_answers(desk: Desk) -> None:
     ]
     assert silent == []
     unanswered = [query for page, query in blocks("sql") if not ask(home, query.rstrip().removesuffix(";")).height]
-    # A small sample may have no odd day and no training run that says so; everything else must have rows.
+    # The sample may have no odd day and no training run that says so; everything else must have rows.
     assert [query for query in unanswered if "cost_anomalies" not in query and "training_runs" not in query] == []
 
 

@@ -4,6 +4,7 @@ import ast
 import json
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ pytestmark = pytest.mark.pipeline
 MONTHS = ("2026-07", "2026-08", "2026-09")
 LINE_TYPE = pl.col("line_item_line_item_type")
 EXPORT = "meridian-cur"
+write_aws = partial(write_sample, gcp=False, tokens=False, gpu=False)
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder)
+    write_aws(folder)
     return folder
 
 
@@ -76,8 +78,8 @@ def dollars(folder: Path, month: str) -> dict[str, float]:
 
 
 def test_same_seed_writes_the_same_frames_and_another_seed_does_not(sample: Path, tmp_path: Path) -> None:
-    write_sample(tmp_path / "again")
-    write_sample(tmp_path / "other", seed=8, months=[date(2026, 7, 1)])
+    write_aws(tmp_path / "again")
+    write_aws(tmp_path / "other", seed=8, months=[date(2026, 7, 1)])
     for month in MONTHS:
         assert_frame_equal(bill(sample, month), bill(tmp_path / "again", month), check_exact=True)
         assert_frame_equal(truth(sample, month), truth(tmp_path / "again", month), check_exact=True)
@@ -100,7 +102,7 @@ def test_restated_month_keeps_both_deliveries_and_its_manifest_names_only_the_se
 
 
 def test_one_delivery_leaves_the_restated_month_as_it_first_came(sample: Path, tmp_path: Path) -> None:
-    write_sample(tmp_path, months=[date(2026, 8, 1)], deliveries=1)
+    write_aws(tmp_path, months=[date(2026, 8, 1)], deliveries=1)
     folders = sorted((sample / "bills" / EXPORT / "data" / "BILLING_PERIOD=2026-08").iterdir())
     assert_frame_equal(bill(tmp_path, "2026-08"), pl.read_parquet(folders[0] / "*.parquet"), check_exact=True)
     assert with_truth(tmp_path, "2026-08").height == bill(tmp_path, "2026-08").height
@@ -184,7 +186,7 @@ def test_net_columns_are_the_gross_ones_after_every_discount(sample: Path, month
 def test_enterprise_discount_stands_on_lines_of_its_own_too(sample: Path, tmp_path: Path, lines: int | None) -> None:
     folder = sample if lines is None else tmp_path
     if lines is not None:
-        write_sample(folder, lines=lines)
+        write_aws(folder, lines=lines)
     owner = ["line_item_usage_account_id", "line_item_product_code"]
     named = ["product_servicecode", "product_name", "bill_billing_entity"]
     blank = ["line_item_resource_id", "line_item_usage_type", "line_item_operation"]
@@ -235,7 +237,7 @@ def test_about_half_of_ai_dollars_carry_a_workload_tag(sample: Path) -> None:
 
 
 def test_without_tagging_only_tags_of_amazons_own_say_anything(tmp_path: Path) -> None:
-    write_sample(tmp_path, months=[date(2026, 7, 1)], tagging="none")
+    write_aws(tmp_path, months=[date(2026, 7, 1)], tagging="none")
     lines = with_truth(tmp_path, "2026-07")
     keys = set(lines["resource_tags"].map.keys().explode().drop_nulls())
     assert {"aws_eks_cluster_name", "aws_autoscaling_group_name"} <= keys
@@ -280,7 +282,7 @@ def test_hostile_tags_are_planted_on_ordinary_services(sample: Path) -> None:
 def test_sample_has_the_lines_asked_for_and_still_spends_what_the_company_spends(
     sample: Path, tmp_path: Path, lines: int
 ) -> None:
-    write_sample(tmp_path, lines=lines)
+    write_aws(tmp_path, lines=lines)
     assert sum(bill(tmp_path, month).height for month in MONTHS) == lines
     asked, whole = dollars(tmp_path, "2026-08"), dollars(sample, "2026-08")
     assert asked["inference"] == pytest.approx(whole["inference"])
@@ -289,7 +291,7 @@ def test_sample_has_the_lines_asked_for_and_still_spends_what_the_company_spends
 
 def test_too_few_lines_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"2026-07 needs at least \d+ lines, not 3"):
-        write_sample(tmp_path, lines=10)
+        write_aws(tmp_path, lines=10)
 
 
 def test_command_line_writes_a_sample(tmp_path: Path) -> None:

@@ -83,6 +83,16 @@ def test_a_section_without_data_says_what_would_fill_it(pack: Path) -> None:
     assert "Write <code>budgets</code> in the configuration." in page
 
 
+def test_a_month_whose_bill_is_not_final_says_so_and_a_final_one_does_not(before_restatement: Company) -> None:
+    months = {period: gather(before_restatement.settings, period) for period in (JULY, AUGUST)}
+    final = {
+        period: all(row["is_final"] for row in pack.tables["reconciliation"].rows) for period, pack in months.items()
+    }
+    assert final == {JULY: True, AUGUST: False}
+    for period, pack in months.items():
+        assert ("Provisional: the bill of aws is not final" in render(pack)) != final[period]
+
+
 def test_the_page_needs_no_network_and_no_script(pack: Path) -> None:
     page = (pack / "review.html").read_text(encoding="utf-8")
     assert not re.search(r"<script|<iframe|<img|@import|url\(|\bon\w+=\"", page)
