@@ -16,6 +16,8 @@ from models.workloads import Evidence
 
 # What tells a row of `ledger.gpu_hours` apart from others of its day; numbers, because there are millions of hours.
 ROW: Final = ("key", "usage_date", "machine", "place")
+# What hours of machines and of Capacity Blocks did.
+_STEPS: Final = (*STEPS, "unused_reservation")
 _WEIGHT: Final = 10**17  # times an amount of up to 10⁹ it fits 128 bits
 
 
@@ -25,7 +27,7 @@ def weights(hours: pl.DataFrame, waterfall: pl.DataFrame) -> pl.DataFrame:
     Args:
         hours: rows of `ledger.gpu_hours` as `ROW`, the machine-hour's `slot` (null where it counts none),
             `effective_cost`, `list_cost`.
-        waterfall: as `idle.waterfall` gives it.
+        waterfall: as `idle.waterfall` gives it, and with `unused_reservation` as `capacity_blocks.followed` does.
 
     Returns:
         `ROW`, `holder`, `step`, `weight` > 0. Rows none of whose hours the waterfall knows are left out; of the others,
@@ -37,12 +39,12 @@ def weights(hours: pl.DataFrame, waterfall: pl.DataFrame) -> pl.DataFrame:
     told = told.select(*ROW, "slot", "money", "is_known").join(touched, on=ROW, how="semi")
     both = told.filter("is_known").join(waterfall, on="slot")
     # One hour's share is rounded down by less than 10⁻¹² of a dollar; largest remainder settles the row as a whole.
-    shares = [(pl.col("money") * pl.col(step) // pl.col("billed")).sum().alias(step) for step in STEPS]
+    shares = [(pl.col("money") * pl.col(step) // pl.col("billed")).sum().alias(step) for step in _STEPS]
     summed = both.group_by(*ROW, "holder").agg(shares)
     rest = told.filter(pl.col("is_known").is_null()).group_by(ROW).agg(weight=pl.col("money").sum())
     long = pl.concat(
         [
-            summed.unpivot(STEPS, index=[*ROW, "holder"], variable_name="step", value_name="weight"),
+            summed.unpivot(_STEPS, index=[*ROW, "holder"], variable_name="step", value_name="weight"),
             rest.select(*ROW, holder=pl.lit(0, pl.Int64), step=pl.lit("unmeasured"), weight="weight"),
         ]
     )
@@ -108,6 +110,8 @@ def _owner() -> dict[str, pl.Expr]:
         .then(pl.lit("accelerators_held_by_jobs"))
         .when(pl.col("step") == "unallocated")
         .then(pl.lit("accelerators_nobody_held"))
+        .when(pl.col("step") == "unused_reservation")
+        .then(pl.lit("block_nobody_ran_in"))
         .otherwise(pl.lit("metrics_of_its_machine")),
     }
 

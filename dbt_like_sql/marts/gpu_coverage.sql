@@ -36,6 +36,15 @@ coarse as (
     having max(machine_hours) > 1.01 and coalesce(min(gap), 999) > 1
 ),
 
+-- Capacity Blocks whose instances the bill names.
+blocks as (
+    select distinct
+        source,
+        capacity_reservation_id as resource_id
+    from ledger.gpu_hours
+    where capacity_reservation_id != resource_id
+),
+
 billed as (
     select
         spent.usage_period,
@@ -47,13 +56,17 @@ billed as (
             when spent.idle_reason = 'unallocated' then 'held_by_nobody'
             when spent.idle_reason != 'unmeasured' then 'said_by_the_bill'
             when spent.resource_id is null then 'no_resource_id'
+            when attributions.usage_type like '%CapacityBlockFee:%' and blocks.resource_id is null
+                then 'no_instances_of_block'
             when coarse.resource_id is not null then 'no_hourly_lines'
             else 'no_metric'
         end as status,
         spent.gpu_hours,
         spent.effective_cost
     from intermediate.int_accelerator_costs as spent
+    left join computed.attributions as attributions using (source, billing_period, key_id)
     left join coarse using (source, billing_period, resource_id)
+    left join blocks using (source, resource_id)
 ),
 
 metrics as (
@@ -102,7 +115,8 @@ select
     subject, -- billed money, or a metric's or job record's hours.
     source, -- Name of the source in the configuration.
     named_resource, -- What no bill has, as the metric or record names it; null elsewhere.
-    -- billed: measured, held_by_nobody, said_by_the_bill, no_metric, no_resource_id, no_hourly_lines;
+    -- billed: measured, held_by_nobody, said_by_the_bill, no_metric, no_resource_id, no_hourly_lines,
+    -- no_instances_of_block;
     -- metric: counted, superseded, not_billed, on_no_bill, ambiguous; job: matched, on_no_bill, ambiguous.
     status, -- How far it is known, or what became of it.
     gpu_hours, -- Accelerator-hours; null for jobs that still run.
@@ -113,6 +127,8 @@ select
         when 'no_metric' then 'add GPU metrics of these machines to sources, or correct their names'
         when 'no_resource_id' then 'have the bill exported with resource ids'
         when 'no_hourly_lines' then 'have the bill exported with hourly lines'
+        when 'no_instances_of_block'
+            then 'have the bill exported with capacity reservation data, so that it names the instances in the block'
         when 'on_no_bill' then 'add the bill of this machine, or correct its name'
         when 'ambiguous' then 'let the metric say its account or the id of the machine'
     end as what_to_do -- What would make more of it known; null where nothing is missing.

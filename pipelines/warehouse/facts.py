@@ -20,7 +20,7 @@ from typing import Final
 import polars as pl
 
 from models.attribution import attribute
-from models.capacity_blocks import by_hour, is_of_known_hours
+from models.capacity_blocks import USAGE_TYPE, by_hour
 from models.dimensions import AiScope, Dimensions, normalize
 from models.errors import Refused
 from models.facts import COST_COLUMNS, KEY_COLUMNS
@@ -164,14 +164,19 @@ def aggregate(
     ask = partial(charges.distinct, partition.files)
     spelt = spellings(lambda query: ask(lambda lines: query(_own(lines))), relevant)
     key = [*KEY_COLUMNS, *relevant]
-    # Looked for first: few months have one, and all lines of the others would pass by for nothing.
-    has_blocks = not ask(lambda lines: lines.filter(is_of_known_hours()).select("usage_type").unique()).is_empty()
 
-    def dated(lines: pl.LazyFrame) -> pl.LazyFrame:
-        own = _own(lines)
-        return _dated(by_hour(own) if has_blocks else own.with_columns(is_line=pl.lit(value=True)), spelt)
+    def whole(lines: pl.LazyFrame) -> pl.LazyFrame:
+        return _dated(_own(lines).with_columns(is_line=pl.lit(value=True)), spelt)
 
+    def by_the_hour(lines: pl.LazyFrame) -> pl.LazyFrame:
+        return _dated(by_hour(_own(lines)), spelt)
+
+    dated = whole
     groups = ask(lambda lines: dated(lines).select(*key, *_BESIDE).unique())
+    # Few months have a Capacity Block. Only they pay for what its hours change: a fee may lie in several months.
+    if groups["usage_type"].str.contains(USAGE_TYPE, literal=True).any():
+        dated = by_the_hour
+        groups = ask(lambda lines: dated(lines).select(*key, *_BESIDE).unique())
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
@@ -360,12 +365,20 @@ def _gpu_hours(hourly: pl.DataFrame) -> pl.DataFrame:
         .select(
             "key_id", *_BY_HOUR[1:], "list_cost", *[name for name in COST_COLUMNS if name != "list_cost"], "gpu_hours"
         )
-        .sort("key_id", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
+        .sort("key_id", *_BY_HOUR[1:])
     )
 
 
 # What tells the rows of `ledger.gpu_hours` apart.
-_BY_HOUR: Final = ("key", "usage_hour", "resource_id", "region_id", "commitment_discount_id", "billing_currency")
+_BY_HOUR: Final = (
+    "key",
+    "usage_hour",
+    "resource_id",
+    "region_id",
+    "commitment_discount_id",
+    "capacity_reservation_id",
+    "billing_currency",
+)
 # How bills write the unit of a machine-hour.
 _HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
 

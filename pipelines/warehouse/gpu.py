@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from models.accelerators import catalogue
+from models.capacity_blocks import USAGE_TYPE
 from models.facts import Fact, Schema
 from models.machines import OWNER
 from pipelines.ledger.delta import Partition
@@ -83,6 +84,74 @@ where (charge_source, billing_period, daily_id) in (
 order by charge_source, billing_period, daily_id, own_part
 """
 
+# What shows how far a bill reaches: other lines of the same day, and no later hour than any line has.
+_FEES: Final = f"""
+with others as (
+    select daily.source, daily.usage_date
+    from ledger.charges_daily as daily
+    inner join gpu_keys as keys using (source, billing_period, key_id)
+    where daily.consumed_quantity is not null and not coalesce(contains(keys.usage_type, '{USAGE_TYPE}'), false)
+),
+
+days as (select distinct * from others),
+
+hours as (
+    select hours.*, coalesce(contains(keys.usage_type, '{USAGE_TYPE}'), false) as is_fee
+    from ledger.gpu_hours as hours
+    inner join gpu_keys as keys using (source, billing_period, key_id)
+),
+
+until as (
+    select source, max(ends_at) as billed_until
+    from (
+        select source, usage_date::timestamp as ends_at from days
+        union all
+        select source, usage_hour + interval 1 hour from hours where not is_fee
+    )
+    group by source
+),
+
+told as (
+    select distinct source, date_trunc('month', usage_hour)::date as usage_period
+    from hours
+    where not is_fee and capacity_reservation_id != resource_id
+)
+
+select
+    machines.machine as block, hours.usage_hour as hour, sum(hours.effective_cost)::decimal(38, 12) as effective_cost,
+    bool_or(days.usage_date is not null and hours.usage_hour < until.billed_until) as is_billed,
+    bool_or(told.usage_period is not null) as is_told
+from hours
+inner join gpu_machines as machines using (source, resource_id)
+left join days on hours.source = days.source and hours.usage_hour::date = days.usage_date
+left join until on hours.source = until.source
+left join told on hours.source = told.source and date_trunc('month', hours.usage_hour)::date = told.usage_period
+where hours.is_fee
+group by all
+order by all
+"""
+_IN_BLOCKS: Final = f"""
+select
+    blocks.machine as block, machines.machine, hours.usage_hour as hour,
+    sum(hours.gpu_hours)::decimal(38, 12) as gpu_hours, keys.idle_reason is not null as is_unused
+from ledger.gpu_hours as hours
+inner join gpu_keys as keys using (source, billing_period, key_id)
+inner join gpu_machines as machines using (source, resource_id)
+inner join gpu_machines as blocks
+    on hours.source = blocks.source and hours.capacity_reservation_id = blocks.resource_id
+where
+    hours.gpu_hours is not null
+    and blocks.machine in (
+        select machine
+        from ledger.gpu_hours
+        inner join gpu_keys as keys using (source, billing_period, key_id)
+        inner join gpu_machines using (source, resource_id)
+        where contains(keys.usage_type, '{USAGE_TYPE}')
+    )
+group by all
+order by all
+"""
+
 
 def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings) -> bool:
     """Make the tables of accelerators agree with metrics, job records and bills; tell whether that took anything."""
@@ -120,7 +189,9 @@ def _replace_facts(
         connection.execute(statement)
     machines = connection.sql(_MACHINES).pl()
     split = _split_nodes(ledger, machines.select("machine", "charge_source", "resource_id").unique())
-    if not any(facts.values()) and split.is_empty():
+    in_blocks = connection.sql(_IN_BLOCKS).pl()
+    fees = connection.sql(_FEES).pl()
+    if not any(facts.values()) and split.is_empty() and fees.is_empty():
         for name in ("ledger.gpu_utilization_hourly", "ledger.gpu_jobs", "computed.gpu_allocations"):
             connection.execute(f"delete from {name}")
         return
@@ -128,7 +199,7 @@ def _replace_facts(
     evidence = Evidence(
         [samples.scan(partition.files) for partition in facts[Fact.GPU_UTILIZATION]], _jobs(ledger, facts), split
     )
-    bill = Bill(machines, connection.sql(_HOURS).pl(), connection.sql(_OWNED).pl())
+    bill = Bill(machines, connection.sql(_HOURS).pl(), connection.sql(_OWNED).pl(), fees, in_blocks)
     made = gpu_tables(evidence, bill, settings.idle)
     del bill
     replace_table(connection, "ledger.gpu_utilization_hourly", made.utilization)

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
 
-from models.facts import GPU_UTILIZATION, schema
+from models.capacity_blocks import followed
+from models.facts import GPU_UTILIZATION, Schema, schema
 from models.gpu_division import ROW, divide, follow, weights
 from models.gpu_hours_held import held, split_shares
 from models.gpu_machines import NAMED, matched
 from models.idle import HOUR, device_time, waterfall
 from models.idle_settings import Idle
 from models.machines import OWNER
+from models.money import MONEY
 from pipelines.warehouse.gpu_tables import GPU_TABLES
 
 _ON: Final = ["machine", "hour"]
 _TIMES: Final = ("measured", "idle", "busy", "idle_busy")
 _UTILIZATION: Final = schema(GPU_UTILIZATION)
+_FEES: Final[Schema] = {
+    "block": pl.Int64,
+    "hour": pl.Datetime("us"),
+    "effective_cost": MONEY,
+    "is_billed": pl.Boolean,
+    "is_told": pl.Boolean,
+}
+_IN_BLOCKS: Final[Schema] = {
+    "block": pl.Int64,
+    "machine": pl.Int64,
+    "hour": pl.Datetime("us"),
+    "gpu_hours": MONEY,
+    "is_unused": pl.Boolean,
+}
 _ADJUSTED: Final = ("charge_source", "usage_period", "accelerator")
 
 
@@ -58,11 +74,16 @@ class Bill:
             their attribution `idle_reason` and `accelerator_count`.
         owned: daily rows with an accelerator, or their parts in `computed.allocations`: `ROW`, `charge_source`,
             `billing_period`, `daily_id`, `own_part`, `usage_period`, `OWNER` and `COST_COLUMNS`.
+        fees: hours that fees of Capacity Blocks lie on, as `capacity_blocks.followed` takes them; a `block` is the
+            number of a machine.
+        in_blocks: what was billed in these blocks, likewise.
     """
 
     machines: pl.DataFrame
     hours: pl.DataFrame
     owned: pl.DataFrame
+    fees: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_FEES))
+    in_blocks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_IN_BLOCKS))
 
 
 def gpu_tables(evidence: Evidence, bill: Bill, idle: Idle) -> GpuTables:
@@ -77,7 +98,10 @@ def gpu_tables(evidence: Evidence, bill: Bill, idle: Idle) -> GpuTables:
     who = pl.concat([by_job.select("slot", "holder", "held"), by_split])
     who = who.group_by("slot", "holder").agg(pl.col("held").sum())
     steps = waterfall(capacity.select("slot", "billed", "in_grace"), pool, own, who)
-    hours = bill.hours.join(capacity.select("slot", *_ON), on=_ON, how="left")
+    blocks, in_blocks = followed(bill.fees, bill.in_blocks, capacity, steps)
+    steps = pl.concat([steps.with_columns(unused_reservation=pl.lit(0, pl.Int64)), in_blocks], how="diagonal")
+    slots = pl.concat([capacity.select("slot", *_ON), blocks])
+    hours = bill.hours.join(slots, on=_ON, how="left")
     return GpuTables(
         said,
         records.select(*GPU_TABLES["ledger.gpu_jobs"][1]),

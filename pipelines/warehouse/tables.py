@@ -85,7 +85,7 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
         },
     ),
     "ledger.gpu_hours": (
-        "Machines with accelerators by hour, all their parts. One row per key, resource, region, commitment and hour.",
+        "Machines with accelerators, all parts. One row per key, resource, region, commitment, reservation and hour.",
         {
             **_PARTITION,
             "key_id": ("varchar", "Key in computed.attributions."),
@@ -93,6 +93,7 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "resource_id": ("varchar", "Instance, endpoint or job; null where the bill has no resource ids."),
             "region_id": ("varchar", "Region code."),
             "commitment_discount_id": ("varchar", "Savings Plan or reservation."),
+            "capacity_reservation_id": ("varchar", "Capacity reservation or Capacity Block it ran in or stands for."),
             "gpu_hours": (
                 MONEY,
                 "Accelerator-hours: machine-hours × accelerators per machine; null on lines that count none.",

@@ -23,13 +23,15 @@ def _part(tiny: Warehouse, daily_id: int, part: int, idle_reason: str | None, co
 
 @pytest.fixture(scope="module")
 def tiny() -> Warehouse:
-    """A measured node, one nobody measured, a fee, a reservation and provisioned throughput."""
+    """A measured node, one nobody measured, a fee, a reservation, a block and provisioned throughput."""
     made = Warehouse()
     made.charge(1, "unattributed", "none", 100, **NODE)
     made.charge(2, "inference", "declared", 40, **{**NODE, "resource_id": "i-2"})
     made.charge(3, "inference", "declared", 7, idle_reason="unused_reservation", **{**NODE, "resource_id": "cr-1"})
     made.charge(4, "inference", "billed", 30, usage_type="ProvisionedThroughput-Units", llm_model="nova")
     made.charge(5, "inference", "billed", 5, accelerator="H100")
+    block = {**NODE, "resource_id": "cr-9", "usage_type": "USW2-CapacityBlockFee:p5.48xlarge"}
+    made.charge(6, "training", "declared", 3, **block)
     for hour in range(24):
         at = datetime(2026, 1, 1) + timedelta(hours=hour)  # noqa: DTZ001 - the warehouse's hours are naive UTC
         for daily_id in (1, 2):
@@ -87,7 +89,7 @@ def test_every_dollar_of_capacity_is_in_one_step(tiny: Warehouse) -> None:
         ("machines", "unused_reservation"): 7,
         ("machines", "unallocated"): 10,
         ("machines", "idle"): 60,
-        ("machines", "unmeasured"): 50,
+        ("machines", "unmeasured"): 53,
         ("machines", "busy"): 25,
         ("provisioned_throughput", "unused_throughput"): 30,
     }
@@ -132,7 +134,9 @@ def test_coverage_says_why_and_what_to_switch_on(tiny: Warehouse) -> None:
         ("billed", "said_by_the_bill", None): 7,
         ("billed", "no_metric", None): 45,
         ("billed", "no_resource_id", None): 5,
+        ("billed", "no_instances_of_block", None): 3,
     }
+    assert "capacity reservation data" in told["billed", "no_instances_of_block", None]["what_to_do"]
     assert "resource ids" in told["billed", "no_resource_id", None]["what_to_do"]
     assert told["metric", "on_no_bill", "i-9"]["effective_cost"] is None
 
