@@ -330,11 +330,39 @@ def test_idle_dollars_of_real_clusters_equal_an_independent_computation(cluster:
 SOURCES: Final = ("aws", "dcgm", "node_agent", "scheduler")
 
 
+BLOCK_ENDS: Final = datetime(2026, 7, 14, 11, 30)  # noqa: DTZ001
+IN_BLOCK: Final = ("i-096bcc057ea4c6a2d", "i-0c7079a396760fa16")
+
+
+def _run_in_the_block(bill: Path) -> None:
+    """Let the fee of the sample's Capacity Block state its 48 hours, one machine run in all of them and one in half."""
+    lines = pl.read_parquet(bill, glob=False)
+    start, middle = (BLOCK_ENDS - timedelta(days=days) for days in (2, 1))
+    is_fee = pl.col("line_item_usage_type").str.contains("CapacityBlockFee")
+    block = lines.filter(is_fee)["line_item_resource_id"].item()
+    from_, to = "line_item_usage_start_date", "line_item_usage_end_date"
+    begins, machine = pl.col(from_), pl.col("line_item_resource_id")
+    ran = [
+        (machine == one) & (begins >= start.replace(minute=0)) & (begins < until.replace(minute=0))
+        for one, until in zip(IN_BLOCK, (BLOCK_ENDS, middle), strict=True)
+    ]
+    reservation = "capacity_reservation_capacity_reservation_"
+    lines.with_columns(
+        pl.when(is_fee).then(start).otherwise(from_).cast(lines.schema[from_]).alias(from_),
+        pl.when(is_fee).then(BLOCK_ENDS).otherwise(to).cast(lines.schema[to]).alias(to),
+        *(
+            pl.when(pl.any_horizontal(ran)).then(pl.lit(value)).otherwise(name).alias(name)
+            for name, value in ((f"{reservation}arn", block), (f"{reservation}status", "Used"))
+        ),
+    ).write_parquet(bill)
+
+
 @pytest.fixture(scope="module")
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """The sample company's July by the hour, with metrics and job records."""
     folder = tmp_path_factory.mktemp("gpu")
     write_sample(folder, months=[JULY], gcp=False, tokens=False, deliveries=1)
+    _run_in_the_block(next((folder / "bills").rglob("*.parquet")))
     shipped = yaml.safe_load((Path(__file__).parents[3] / "examples" / "apportion.yaml").read_text(encoding="utf-8"))
     made = Company(folder).configure(sources=[one for one in shipped["sources"] if one["name"] in SOURCES])
     made.run()
@@ -366,6 +394,43 @@ def test_every_step_of_the_sample_equals_the_planted_truth(sampled: Company) -> 
     for name, _, amount, cost in found:
         if name in known:
             assert float(cost) == pytest.approx(float(whole[name][1] * amount / whole[name][0]), abs=1e-6)
+
+
+@pytest.mark.pipeline
+def test_the_fee_of_a_block_does_what_the_machines_in_it_did(sampled: Company) -> None:
+    days = sampled.ask(
+        "select resource_id, usage_date, coalesce(idle_reason, 'busy'), sum(gpu_hours), sum(effective_cost) "
+        "from intermediate.int_accelerator_costs where usage_date between '2026-07-12' and '2026-07-14' group by all"
+    )
+    day = date(2026, 7, 13)
+    did: dict[str, Decimal] = defaultdict(Decimal)
+    for name, at, step, hours, _ in days:
+        if at == day and name == IN_BLOCK[0]:
+            did[step] += hours
+    fee = {(at, step): cost for name, at, step, _, cost in days if name and "cr-0c4b7e5d6a3f21908" in name}
+    whole = sum(cost for (at, _), cost in fee.items() if at == day)
+    unused = fee[day, "unused_reservation"]
+    # One machine ran all day, the other, which did as it did, until 11:00.
+    assert float(unused / whole) == pytest.approx(13 / 48)
+    assert {at for at, step in fee if step == "unused_reservation"} == {day, date(2026, 7, 14)}
+    assert {step for _, step in fee} == {*did, "unused_reservation"}
+    assert float(fee[day, "busy"] / whole) == pytest.approx(float(did["busy"]) / 192 * 35 / 48, abs=0.01)
+    waterfall = dict(sampled.ask("select step, sum(effective_cost) from marts.gpu_idle_waterfall group by 1"))
+    ((capacity,),) = sampled.ask(
+        "select (select sum(effective_cost) from intermediate.int_charges_allocated where accelerator is not null) "
+        "+ (select sum(effective_cost) from intermediate.int_provisioned_throughput)"
+    )
+    assert sum(waterfall.values()) == capacity
+    assert {
+        "unused_commitment",
+        "unused_reservation",
+        "unallocated",
+        "idle",
+        "underutilized",
+        "unmeasured",
+        "busy",
+    } <= set(waterfall)
+    assert all(cost > 0 for cost in waterfall.values())
 
 
 @pytest.mark.pipeline
