@@ -415,7 +415,9 @@ def test_the_fee_of_a_block_does_what_the_machines_in_it_did(sampled: Company) -
     assert {at for at, step in fee if step == "unused_reservation"} == {day, date(2026, 7, 14)}
     assert {step for _, step in fee} == {*did, "unused_reservation"}
     assert float(fee[day, "busy"] / whole) == pytest.approx(float(did["busy"]) / 192 * 35 / 48, abs=0.01)
-    waterfall = dict(sampled.ask("select step, sum(effective_cost) from marts.gpu_idle_waterfall group by 1"))
+    waterfall: dict[str, Decimal] = dict(
+        sampled.ask("select step, sum(effective_cost) from marts.gpu_idle_waterfall group by 1")
+    )
     ((capacity,),) = sampled.ask(
         "select (select sum(effective_cost) from intermediate.int_charges_allocated where accelerator is not null) "
         "+ (select sum(effective_cost) from intermediate.int_provisioned_throughput)"
