@@ -30,6 +30,18 @@ def tiny() -> Warehouse:
     made.charge(3, "inference", "declared", 7, idle_reason="unused_reservation", **{**NODE, "resource_id": "cr-1"})
     made.charge(4, "inference", "billed", 30, usage_type="ProvisionedThroughput-Units", llm_model="nova")
     made.charge(5, "inference", "billed", 5, accelerator="H100")
+    # Reserved tokens per minute: tokens of the one model are on record, of the other none.
+    made.charge(
+        7, "inference", "billed", 11, usage_type="USE1-MP:USE1_Reserved_1Month_InputTPM_Geo-Units", llm_model="claude"
+    )
+    made.charge(
+        8,
+        "inference",
+        "billed",
+        13,
+        usage_type="USE1-MP:USE1_Reserved_3Month_OutputTPM_Global-Units",
+        llm_model="titan",
+    )
     block = {**NODE, "resource_id": "cr-9", "usage_type": "USW2-CapacityBlockFee:p5.48xlarge"}
     made.charge(6, "training", "declared", 3, **block)
     for hour in range(24):
@@ -70,7 +82,8 @@ def tiny() -> Warehouse:
         usage_hour=datetime(2026, 1, 2),  # noqa: DTZ001
         measured_hours=1.0,
     )
-    made.add("ledger.token_usage_daily", usage_id=1, usage_date=JANUARY, provider_name="AWS", output_tokens=5)
+    tokens = {"usage_date": JANUARY, "provider_name": "AWS", "output_tokens": 5}
+    made.add("ledger.token_usage_daily", usage_id=1, **tokens, llm_model="claude")
     made.add("reference.idle", idle_below=0.05, idle_hours=1, grace_hours=1, headroom=0.2)
     for shape, count in (("p5.4xlarge", 1), ("p5.12xlarge", 4), ("p5.48xlarge", 8)):
         made.add("reference.accelerators", instance_type=shape, accelerator="H100", count=count)
@@ -91,7 +104,8 @@ def test_every_dollar_of_capacity_is_in_one_step(tiny: Warehouse) -> None:
         ("machines", "idle"): 60,
         ("machines", "unmeasured"): 53,
         ("machines", "busy"): 25,
-        ("provisioned_throughput", "unused_throughput"): 30,
+        ("provisioned_throughput", "unused_throughput"): 30 + 13,
+        ("provisioned_throughput", "unmeasured"): 11,
     }
     places = tiny.rows("select step, step_number from marts.gpu_idle_waterfall order by step_number")
     assert [row["step"] for row in places][-2:] == ["unmeasured", "busy"]

@@ -90,6 +90,16 @@ def test_a_fee_is_divided_by_effective_cost_and_stays_unused_commitment() -> Non
     assert set(parts["evidence"]) == {"inferred"}
 
 
+def test_accelerators_bear_as_much_of_a_plans_waste_as_they_used_of_it() -> None:
+    none = {"accelerator": None, "workload": "not_ai"}
+    parts = allocate(daily(used("training", "9", "3"), {**used("", "90", "7"), **none}, fee("100", "4")))
+    waste = dict(
+        parts.filter(pl.col("idle_reason") == "unused_commitment").select("accelerator", "effective_cost").rows()
+    )
+    assert waste == {"H100": Decimal("1.2"), None: Decimal("2.8")}
+    assert set(parts["evidence"]) == {"inferred"}
+
+
 def test_an_unused_part_billed_as_usage_is_divided_like_a_fee_and_covers_nothing() -> None:
     unused = {**fee("4", "4"), "charge_category": "Usage", "commitment_discount_status": "Unused"}
     parts = allocate(daily(used("inference", "9", "3"), unused))
