@@ -50,6 +50,12 @@ stacked as (
 
 select
     source, -- Name of the source in the configuration.
+    billing_period, -- First day of the invoice month.
+    daily_id, -- Row of ledger.charges_daily; null where there is no bill.
+    part, -- Part of it.
+    key_id, -- Key in computed.attributions.
+    usage_id, -- Row of ledger.token_usage_daily, where its usage is estimated.
+    method, -- How the row was divided; direct where it is whole.
     usage_period, -- First day of the month of use.
     usage_date, -- Day of use, UTC.
     provider_name, -- Who provides the service.

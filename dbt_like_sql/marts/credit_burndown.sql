@@ -6,27 +6,7 @@ source with credits that belong to none.
 with
 
 lines as (
-    select
-        charges.source,
-        charges.usage_date,
-        attributions.charge_category,
-        attributions.charge_description,
-        charges.billed_cost,
-        allowed.grant_name
-    from ledger.charges_daily as charges
-    inner join computed.attributions as attributions using (source, billing_period, key_id)
-    left join reference.credit_grants as allowed
-        on charges.source = allowed.source
-            and charges.usage_date between allowed.starts_on and allowed.expires_on
-            and if(
-                allowed.kind = 'promotional',
-                attributions.charge_category = 'Credit'
-                and (
-                    allowed.description is null
-                    or contains(lower(coalesce(attributions.charge_description, '')), lower(allowed.description))
-                ),
-                coalesce(attributions.charge_category, '') not in ('Credit', 'Tax')
-            )
+    select * from intermediate.int_credit_charges
 ),
 
 reported as (
@@ -41,17 +21,12 @@ used as (
     select
         lines.source,
         lines.grant_name,
-        sum(if(lines.charge_category = 'Credit', -lines.billed_cost, lines.billed_cost))::decimal(38, 12) as used_cost,
-        sum(
-            case
-                when lines.usage_date <= reported.reported_until_date - 30 then 0
-                when lines.charge_category = 'Credit' then -lines.billed_cost
-                else lines.billed_cost
-            end
+        sum(lines.used_cost)::decimal(38, 12) as used_cost,
+        coalesce(
+            sum(lines.used_cost) filter (where lines.usage_date > reported.reported_until_date - 30), 0
         )::decimal(38, 12) as last_30_days_cost
     from lines
     inner join reported using (source)
-    where lines.grant_name is not null or lines.charge_category = 'Credit'
     group by all
 ),
 

@@ -9,18 +9,9 @@ with
 costs as (
     select
         accelerator_costs.*,
-        case
-            when attributions.pricing_category = 'Dynamic' then 'spot'
-            when attributions.usage_type like '%CapacityBlock%' then 'capacity_block'
-            when attributions.pricing_category = 'Committed' then 'committed'
-            when attributions.commitment_discount_status is not null then 'committed'
-            when regexp_matches(attributions.line_item_type, '^(SavingsPlan|RIFee|DiscountedUsage)') then 'committed'
-            when attributions.charge_category = 'Adjustment' then 'adjustment'
-            else 'on_demand'
-        end as purchase_option
+        bought.purchase_option
     from intermediate.int_accelerator_costs as accelerator_costs
-    inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where coalesce(attributions.charge_category, '') not in ('Credit', 'Tax')
+    inner join intermediate.int_purchase_options as bought using (source, billing_period, key_id)
 ),
 
 sums as (

@@ -8,26 +8,18 @@ One row per source, workload, resource and attempt; without a resource, per sour
 with
 
 charges as (
-    select
+    select * from intermediate.int_training_charges
+),
+
+attempts as (
+    select distinct
         source,
-        provider_name,
-        service_name,
         workload,
         resource_id,
-        resource_name,
         usage_date,
-        team,
-        llm_model,
-        accelerator,
-        effective_cost,
-        0 as gpu_hours
-    from intermediate.int_charges_allocated
-    where
-        workload in ('training', 'fine_tuning')
-        or (
-            workload = 'storage'
-            and regexp_matches(lower(coalesce(resource_name, resource_id, '')), 'checkpoint|ckpt')
-        )
+        attempt_number
+    from charges
+    where resource_id is not null
 ),
 
 hours as (
@@ -40,38 +32,6 @@ hours as (
     from intermediate.int_accelerator_costs
     where workload in ('training', 'fine_tuning') and resource_id is not null
     group by all
-),
-
-days as (
-    select distinct
-        source,
-        workload,
-        resource_id,
-        usage_date
-    from charges
-    where resource_id is not null
-),
-
-begun as (
-    select
-        *,
-        coalesce(
-            usage_date
-            - lag(usage_date) over (partition by source, workload, resource_id order by usage_date) > 3,
-            true
-        ) as is_begin
-    from days
-),
-
-attempts as (
-    select
-        * exclude (is_begin),
-        if(
-            workload = 'storage',
-            1,
-            sum(is_begin::integer) over (partition by source, workload, resource_id order by usage_date)
-        )::integer as attempt_number
-    from begun
 ),
 
 used as (
@@ -92,7 +52,7 @@ runs as (
         charges.provider_name,
         charges.workload,
         charges.resource_id,
-        attempts.attempt_number,
+        charges.attempt_number,
         if(charges.resource_id is null, charges.service_name, null) as service_name,
         if(charges.resource_id is null, charges.llm_model, null) as unnamed_model,
         max(charges.resource_name) as resource_name,
@@ -104,7 +64,6 @@ runs as (
         count(distinct charges.usage_date)::integer as day_count,
         sum(charges.effective_cost)::decimal(38, 12) as effective_cost
     from charges
-    left join attempts using (source, workload, resource_id, usage_date)
     group by all
 )
 
@@ -119,7 +78,8 @@ select
         else 'machine'
     end as run_kind, -- job, machine, unnamed or checkpoints.
     runs.resource_id as run_id, -- Resource of the bill; null where it names none.
-    coalesce(runs.resource_name, runs.service_name) as run_name, -- Name a person chose, else the service.
+    if(runs.resource_id is null, runs.service_name, runs.resource_name)
+        as run_name, -- Name a person chose; of unnamed runs, the service.
     runs.attempt_number, -- 1, 2, … for the same resource after more than two days of rest; null for unnamed runs.
     runs.attempt_number > 1 as is_repeat, -- The same name ran before.
     runs.team, -- Resolved by dimensions.team; null where none or several.

@@ -1,4 +1,4 @@
-"""Commands that say why: one line or key walked to its rule and its place in a file, and the rules in force."""
+"""Commands that say why: a line, key or cell walked to its rule and its place in a file, and the rules in force."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit
+from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit, Period
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -15,29 +15,56 @@ if TYPE_CHECKING:
 _STALE_DAYS = 365
 
 
-def explain(
-    charge: Annotated[
+def explain(  # noqa: PLR0913 - each is an option of the command
+    what: Annotated[
         str,
-        typer.Argument(help="A line, `source/2026-07/file#row`, or a key id from `apportion unattributed`."),
+        typer.Argument(
+            help="A line, `source/2026-07/file#row`, a key id from `apportion unattributed`, or the name of a mart."
+        ),
     ],
     config: Config = DEFAULT_CONFIG,
     *,
+    period: Period = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", "-w", metavar="COLUMN=VALUE", help="Rows of the mart; nothing after `=` is null."),
+    ] = None,
+    column: Annotated[str, typer.Option("--column", help="Column of the mart; its first sum if left out.")] = "",
     json: Json = False,
     limit: Limit = 5,
 ) -> None:
-    """Show a line, the rule that decided, why, the runner-up rules, and the file and row it came from.
+    """Walk a figure to its lines: the rule that decided, why, and the file and row each came from.
 
-    For a key, show its attribution and its largest lines.
+    For a line, show its rule and the runner-up rules. For a key, show its attribution and its largest lines. For a
+    mart, add up the rows that --where and --period select and show the parts of the bill that they are the sum of.
 
-    Example: apportion explain "aws/2026-07/data/BILLING_PERIOD=2026-07/bill-00001.snappy.parquet#17"
+    Example: apportion explain costs_by_team --where team=search --period 2026-08 --column effective_cost
     """
+    from models.errors import ApportionError
     from pipelines.settings import Settings
+    from pipelines.warehouse.cells import Question, marts
 
     settings = Settings.load(config)
-    if "#" in charge:
-        _explain_line(settings, charge, as_json=json)
-    else:
-        _explain_key(settings, charge, as_json=json, limit=limit)
+    if "#" in what:
+        _explain_line(settings, what, as_json=json)
+        return
+    mart = what.removeprefix("marts.")
+    if mart in marts(settings.home):
+        from pipelines.cli.explain_cell import explain_cell
+
+        asked = dict(_condition(text) for text in where or [])
+        explain_cell(settings, Question(mart, column, asked, period), as_json=json, limit=limit)
+        return
+    if where or period or column:
+        raise ApportionError(f"There is no mart {what}; --where, --period and --column ask about the rows of one.")
+    _explain_key(settings, what, as_json=json, limit=limit)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"{text!r}: write it as --where team=search")
+    return name, value
 
 
 def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
@@ -62,7 +89,7 @@ def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
 
 def _explain_key(settings: Settings, key_id: str, *, as_json: bool, limit: int) -> None:
     from pipelines.ledger.tables import Ledger
-    from pipelines.warehouse.reader import lines_of_key
+    from pipelines.warehouse.lines import lines_of_key
 
     attribution, lines = lines_of_key(settings.home, Ledger.of(settings), key_id=key_id, limit=limit)
     charges = [

@@ -23,7 +23,8 @@ from pipelines.reports import live_charts, palette, slices
 from pipelines.reports.slices import DIMENSIONS, NOBODY, Slice
 from pipelines.reports.wording import clipped, full, percent, short, words
 from pipelines.settings import Settings
-from pipelines.warehouse.reader import QueryError, lines_of_key, publication
+from pipelines.warehouse.lines import lines_of_key
+from pipelines.warehouse.reader import QueryError, publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

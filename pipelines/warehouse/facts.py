@@ -34,7 +34,7 @@ from pipelines.ledger.tables import ATTRIBUTIONS
 from pipelines.settings import ExchangeRate
 
 # A daily row is one day, one combination of these and its key and, where it matters, its resource.
-_BESIDE: Final = (
+BESIDE: Final = (
     "billing_currency",
     "invoice_id",
     "region_id",
@@ -172,11 +172,11 @@ def aggregate(
         return _dated(by_hour(_own(lines)), spelt)
 
     dated = whole
-    groups = ask(lambda lines: dated(lines).select(*key, *_BESIDE).unique())
+    groups = ask(lambda lines: dated(lines).select(*key, *BESIDE).unique())
     # Few months have a Capacity Block. Only they pay for what its hours change: a fee may lie in several months.
     if groups["usage_type"].str.contains(USAGE_TYPE, literal=True).any():
         dated = by_the_hour
-        groups = ask(lambda lines: dated(lines).select(*key, *_BESIDE).unique())
+        groups = ask(lambda lines: dated(lines).select(*key, *BESIDE).unique())
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
     attributions = attribute_keys(keys)
@@ -192,13 +192,13 @@ def aggregate(
     groups = (
         groups.join(keys, on=key, nulls_equal=True)
         .join(detail, on="key_id")
-        .sort("key_id", *_BESIDE, nulls_last=True)
+        .sort("key_id", *BESIDE, nulls_last=True)
         .with_row_index("group")
     )
-    named = groups.select("group", "key_id", *_BESIDE)
+    named = groups.select("group", "key_id", *BESIDE)
     # Fifty text columns take ten times as long to compare as one number, so a line finds its group by a digest of them
     # wherever that tells all groups of the month apart.
-    told_apart_by = [*key, *_BESIDE]
+    told_apart_by = [*key, *BESIDE]
     groups = groups.with_columns(_digested(told_apart_by))
     if groups[_DIGEST].is_unique().all():
         told_apart_by = [_DIGEST]
@@ -212,7 +212,7 @@ def aggregate(
         machines = ask(lambda lines: _machine_hours(dated(lines), types).unique())
 
     def grouped(lines: pl.LazyFrame) -> pl.LazyFrame:
-        found = dated(lines).with_columns(_digested([*key, *_BESIDE]))
+        found = dated(lines).with_columns(_digested([*key, *BESIDE]))
         return _with_machines(found.join(numbered.lazy(), on=told_apart_by, nulls_equal=True), machines)
 
     def few(lines: pl.LazyFrame) -> pl.LazyFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from typing import Any, Final, TypeAlias
 import duckdb
 import polars as pl
 
-from models.capacity_blocks import USAGE_TYPE, by_hour
 from models.errors import ApportionError
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import Ledger
@@ -127,44 +125,6 @@ def line(home: Path, ledger: Ledger, place: Place) -> Line:
             params={"source": place.source, "period": place.billing_period, "key": key_id},
         ).pl()
     return Line(charges.row(0, named=True), key, attribution.row(0, named=True) if attribution.height else {})
-
-
-def lines_of_key(
-    home: Path, ledger: Ledger, *, key_id: str, limit: int, day: date | None = None
-) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Give a key's attribution, and its largest lines with the file and row they stand in; of one day of use or all."""
-    with report(home) as connection:
-        version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
-        found = connection.sql("from computed.attributions where key_id = $key", params={"key": key_id}).pl()
-        built = builds(connection)
-    if not found.height:
-        raise NotFound(f"There is no key {key_id}. `apportion unattributed` lists keys.")
-    frames = []
-    for attribution in found.iter_rows(named=True):
-        month = attribution["source"], attribution["billing_period"]
-        tags = json.loads(attribution["tags"])
-        lines = ledger.charges.scan(ledger.charges.partitions(version)[month].files)
-        is_block = USAGE_TYPE in (attribution["usage_type"] or "")
-        if is_block:
-            lines = by_hour(lines)
-        if day:
-            lines = lines.filter(pl.col("charge_period_start").dt.date() == day)
-        same = [pl.col(name).eq_missing(pl.lit(attribution[name])) for name in KEY_COLUMNS]
-        same += [pl.col(name).eq_missing(pl.lit(tags.get(name), pl.String)) for name in built[month].spelt]
-        found_lines = (
-            lines.with_columns(tag_columns(built[month].spelt))
-            .filter(*same)
-            .select(
-                "source", "billing_period", "source_file", "source_row", "resource_id", "billed_cost", "effective_cost"
-            )
-        )
-        if is_block:
-            # Its hours are one line of the bill.
-            costs = ("billed_cost", "effective_cost")
-            found_lines = found_lines.group_by(pl.exclude(costs)).agg(pl.col(costs).sum())
-        frames.append(found_lines)
-    largest = pl.concat(frames).sort("effective_cost", descending=True).head(limit).collect(engine="streaming")
-    return found.row(0, named=True), largest
 
 
 def _key(charges: pl.DataFrame, build: Build) -> tuple[dict[str, Any], str]:

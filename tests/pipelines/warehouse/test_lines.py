@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.warehouse.database import opened
-from pipelines.warehouse.reader import lines_of_key
+from pipelines.warehouse.lines import lines_of_key
 from tests.pipelines.conftest import AUGUST, JULY, Company, Rows
 
 pytestmark = pytest.mark.pipeline

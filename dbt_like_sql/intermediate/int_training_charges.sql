@@ -1,0 +1,69 @@
+/*
+Money of training and fine-tuning runs and of checkpoints, and which attempt of its resource it belongs to: a resource
+that rests for more than two days begins another. One row per daily row of a bill, or part of one.
+*/
+with
+
+charges as (
+    select *
+    from intermediate.int_charges_allocated
+    where
+        workload in ('training', 'fine_tuning')
+        or (
+            workload = 'storage'
+            and regexp_matches(lower(coalesce(resource_name, resource_id, '')), 'checkpoint|ckpt')
+        )
+),
+
+days as (
+    select distinct
+        source,
+        workload,
+        resource_id,
+        usage_date
+    from charges
+    where resource_id is not null
+),
+
+begun as (
+    select
+        *,
+        coalesce(
+            usage_date
+            - lag(usage_date) over (partition by source, workload, resource_id order by usage_date) > 3,
+            true
+        ) as is_begin
+    from days
+),
+
+attempts as (
+    select
+        * exclude (is_begin),
+        if(
+            workload = 'storage',
+            1,
+            sum(is_begin::integer) over (partition by source, workload, resource_id order by usage_date)
+        )::integer as attempt_number
+    from begun
+)
+
+select
+    charges.source, -- Name of the source in the configuration.
+    charges.billing_period, -- First day of the invoice month.
+    charges.daily_id, -- Row of ledger.charges_daily.
+    charges.part, -- Part of it.
+    charges.key_id, -- Key in computed.attributions.
+    charges.method, -- How the row was divided; direct where it is whole.
+    charges.usage_date, -- Day of use, UTC.
+    charges.provider_name, -- Who provides the service.
+    charges.service_name, -- Product name.
+    charges.workload, -- training, fine_tuning, or storage for checkpoints.
+    charges.resource_id, -- Resource of the bill; null where it names none.
+    charges.resource_name, -- Name a person chose where the id carries one.
+    attempts.attempt_number, -- 1, 2, … for the same resource; null where the bill names none.
+    charges.team, -- Resolved by dimensions.team.
+    charges.llm_model, -- Language model.
+    charges.accelerator, -- Accelerator of the machine.
+    charges.effective_cost -- Amortized cost after negotiated discounts.
+from charges
+left join attempts using (source, workload, resource_id, usage_date)
