@@ -15,6 +15,7 @@ import polars as pl
 
 from connectors import tabular
 from connectors.tabular import Contents
+from connectors.tag_maps import map_of
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
 
@@ -168,13 +169,7 @@ class AwsColumns:
         columns = {header: key for header, key in self._tags[group].items() if header in self._filled}
         if not columns:
             return None
-        pairs = [
-            pl.when(_text(pl.col(header), self._schema[header]).is_not_null()).then(
-                pl.struct(key=pl.lit(key), value=_text(pl.col(header), self._schema[header]))
-            )
-            for header, key in columns.items()
-        ]
-        return pl.concat_list(pairs).list.drop_nulls().cast(TAGS)
+        return map_of({key: _text(pl.col(header), self._schema[header]) for header, key in columns.items()})
 
     def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType, bool] | None:
         """Give a column that is filled, its type, and whether it may hold blank text."""

@@ -9,6 +9,7 @@ import polars as pl
 
 from connectors import tabular
 from connectors.checking import FLAT_JSON
+from connectors.tag_maps import map_of
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
 
@@ -136,11 +137,8 @@ class FocusColumns:
         if dtype == pl.String:
             return pl.when(cell.str.contains(FLAT_JSON)).then(cell).str.json_decode(TAGS)
         if isinstance(dtype, pl.Struct):
-            values = ((field.name, cell.struct.field(field.name).cast(pl.String)) for field in dtype.fields)
-            pairs = [
-                pl.when(value.is_not_null()).then(pl.struct(key=pl.lit(key), value=value)) for key, value in values
-            ]
-            return pl.when(cell.is_not_null()).then(pl.concat_list(pairs).list.drop_nulls()).cast(TAGS)
+            texts = {field.name: cell.struct.field(field.name).cast(pl.String) for field in dtype.fields}
+            return pl.when(cell.is_not_null()).then(map_of(texts))
         return cell.cast(TAGS)
 
     def no_tags(self, column: str) -> pl.Expr | None:
