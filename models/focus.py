@@ -218,7 +218,7 @@ def _pairs() -> Iterator[Violation]:
         "CommitmentDiscountType": "CommitmentDiscountId",
         "RegionName": "RegionId",
         "SubAccountType": "SubAccountId",
-        "AllocatedMethodId": "AllocatedResourceId",
+        "AllocatedResourceName": "AllocatedResourceId",
     }
     after = {
         **together,
@@ -227,8 +227,10 @@ def _pairs() -> Iterator[Violation]:
         "SubAccountName": "SubAccountId",
         "SkuMeter": "SkuId",
         "SkuPriceDetails": "SkuPriceId",
-        "AllocatedResourceName": "AllocatedResourceId",
+        # What a division leaves to nobody has a method and no resource.
+        "AllocatedResourceId": "AllocatedMethodId",
         "AllocatedMethodDetails": "AllocatedMethodId",
+        "AllocatedTags": "AllocatedMethodId",
     }
     resource, needs = pl.coalesce("ResourceId", "ResourceName"), ("ResourceType", "ResourceId", "ResourceName")
     kind = pl.col("ResourceType")

@@ -36,7 +36,7 @@ _PARTS: Final = {
     "source_row": pl.Int64(),
     "part": pl.Int32(),
     **dict.fromkeys((*OWNER, "method"), pl.String()),
-    **dict.fromkeys((*COST_COLUMNS, *_BESIDE), MONEY),
+    **dict.fromkeys((*COST_COLUMNS, *_BESIDE, "ratio"), MONEY),
 }
 # Who owns what of a month's daily rows that are divided, and of those that their lines cannot be told from; of the
 # published report, with `source` and `period`.
@@ -68,7 +68,7 @@ def divide(lines: pl.LazyFrame, owned: pl.DataFrame) -> pl.LazyFrame:
         owned: what `SHARES` asks for.
 
     Returns:
-        The lines with `part` and `method`, null on a line that is whole.
+        The lines with `part`, `method` and `ratio` (of the line, those of its parts sum to 1), null on a whole line.
     """
     dated = lines.with_columns(usage_date=pl.col("charge_period_start").dt.date())
     needed = dated.join(owned.select(_GROUP).unique().lazy(), on=_GROUP, how="semi", nulls_equal=True)
@@ -103,12 +103,14 @@ def _parts(lines: pl.DataFrame, owned: pl.DataFrame) -> pl.DataFrame:
 def _divided(lines: Sequence[Mapping[str, Any]], owned: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     """Divide the lines of one daily row among those who own it."""
     split = {name: _column([line[name] for line in lines], owned, name) for name in (*COST_COLUMNS, *_BESIDE)}
+    ratios = largest_remainder(to_units(Decimal(1)), _weights([], owned))
     return [
         (
             *(line[name] for name in _LINE),
             number + 1,
             *(owner[name] for name in (*OWNER, "method")),
             *(amounts[place][number] for amounts in split.values()),
+            from_units(ratios[number]),
         )
         for place, line in enumerate(lines)
         for number, owner in enumerate(owned)

@@ -20,7 +20,8 @@ FOCUS forbids null where bills have nothing to say. What then stands there, and 
 A fee whose commitment stood partly unused has its unused cost on itself in an AWS bill. FOCUS wants that on a usage row
 of its own, so such a line becomes two: the purchase keeps what was billed, the second row what was unused.
 
-A line that the report divides among several owners becomes one row for each, with `x_AllocatedPart`: `focus_parts`.
+A line that the report divides among several owners becomes one row for each, with `x_AllocatedPart`: `focus_parts`;
+what FOCUS asks about it stands in `focus_allocated`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import polars as pl
 from models import focus
 from models.attribution import COLUMNS as TAGGED
 from models.money import MONEY
+from pipelines.reports.focus_allocated import allocated, json_text
 
 ZERO: Final = pl.lit("0").cast(MONEY)
 ONE: Final = pl.lit("1").cast(MONEY)
@@ -69,7 +71,6 @@ CATEGORIES: Final[Mapping[str, tuple[str, str]]] = {
 OTHER: Final = ("Other", "Other (Other)")
 # FOCUS columns that carry a charge's own column as it is.
 SAME: Final = {
-    "AllocatedMethodId": "method",
     "AvailabilityZone": "availability_zone",
     "BilledCost": "billed_cost",
     "BillingAccountId": "billing_account_id",
@@ -121,8 +122,8 @@ def rows(charges: pl.LazyFrame, version: str) -> pl.LazyFrame:
     """Give FOCUS rows of a version, its columns in alphabetical order and ours after them.
 
     Args:
-        charges: ledger columns, those of `TAGGED`, `part` and `method` (null where a line is whole); split-cost rows
-            left out, for they repeat other rows' money.
+        charges: ledger columns, those of `TAGGED`, and `part`, `method` and `ratio` (null where a line is whole);
+            split-cost rows left out, for they repeat other rows' money.
         version: one of `models.focus.VERSIONS`.
     """
     bought = (pl.col("charge_category") == "Purchase") & pl.col("commitment_discount_id").is_not_null()
@@ -144,25 +145,12 @@ def rows(charges: pl.LazyFrame, version: str) -> pl.LazyFrame:
         contracted_cost=ZERO,
     )
     known = focus.columns(version)
-    cells = {**_said(), **_money(), **_commitments(), **_things()}
+    cells = {**_said(), **_money(), **_commitments(), **_things(), **allocated()}
     whole = pl.concat([fees, unused]).with_columns(**_priced()).with_columns(**_corrected())
     own = {name: pl.col(column) for name, column in OWN.items()}
     maps = {"x_Dimensions": json_text("dimensions"), "x_CostCategories": json_text("cost_categories")}
     said = {name: cells[name].cast(focus.dtype(column.kind)) for name, column in known.items() if name in cells}
     return whole.select(**said, **own, **maps)
-
-
-def json_text(column: str) -> pl.Expr:
-    """Write a map as the JSON text of an object."""
-    entry = pl.element().struct
-    pair = _json(entry.field("key")) + pl.lit(":") + _json(entry.field("value"))
-    entries = pl.col(column).cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String})))
-    return pl.lit("{") + entries.list.eval(pair).list.join(",") + pl.lit("}")
-
-
-def _json(text: pl.Expr) -> pl.Expr:
-    # Polars writes JSON of structs only: {"v":…}.
-    return pl.struct(v=text).struct.json_encode().str.slice(5).str.head(-1)
 
 
 def _is(category: str) -> pl.Expr:

@@ -9,6 +9,7 @@ from models.money import MONEY
 
 USAGE: dict[str, Any] = {
     "BilledCost": "4",
+    **dict.fromkeys(f"Allocated{name}" for name in ("MethodDetails", "MethodId", "ResourceId", "ResourceName", "Tags")),
     "BillingAccountId": "payer",
     "BillingAccountName": None,
     "BillingCurrency": "USD",
@@ -90,6 +91,8 @@ def frame(*rows: dict[str, Any]) -> pl.DataFrame:
         {"ChargeClass": "Correction", "PricingQuantity": None, "PricingUnit": None, "ListUnitPrice": None},
         {"CapacityReservationId": "cr-1", "CapacityReservationStatus": "Unused"},
         {"ResourceId": "i-1", "ResourceType": "instance"},
+        {"AllocatedMethodId": "by_use"},
+        {"AllocatedMethodId": "by_use", "AllocatedResourceId": "pod-1", "AllocatedResourceName": "chat"},
     ],
 )
 def test_a_row_that_keeps_every_rule_is_not_reported(row: dict[str, Any]) -> None:
@@ -116,6 +119,10 @@ def test_a_row_that_keeps_every_rule_is_not_reported(row: dict[str, Any]) -> Non
         ({"ConsumedQuantity": None, "ConsumedUnit": None}, "ConsumedQuantity", "must not be null on usage"),
         ({"ConsumedUnit": None}, "ConsumedUnit", "must not be null beside ConsumedQuantity"),
         ({"PricingUnit": None}, "PricingUnit", "must not be null beside PricingQuantity"),
+        ({"AllocatedResourceId": "a", "AllocatedResourceName": "a"}, "AllocatedResourceId", "must be null without "),
+        ({"AllocatedMethodId": "a", "AllocatedResourceId": "b"}, "AllocatedResourceName", "must not be null beside "),
+        ({"AllocatedMethodDetails": "{}"}, "AllocatedMethodDetails", "must be null without AllocatedMethodId"),
+        ({"AllocatedTags": "{}"}, "AllocatedTags", "must be null without AllocatedMethodId"),
         ({"PricingCategory": None}, "PricingCategory", "must not be null on usage and purchases"),
         ({"ListUnitPrice": None}, "ListUnitPrice", "must not be null on usage and purchases"),
         ({"ContractedUnitPrice": None}, "ContractedUnitPrice", "must not be null on usage and purchases"),
@@ -152,6 +159,7 @@ def test_a_file_is_judged_by_the_columns_of_its_version() -> None:
         ("PublisherName", "is mandatory"),
         ("ServiceProviderName", no_column),
         ("HostProviderName", no_column),
+        *((name, no_column) for name in USAGE if name.startswith("Allocated")),
     }
 
 

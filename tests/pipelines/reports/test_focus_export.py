@@ -1,3 +1,4 @@
+import json
 import shutil
 from datetime import date
 from decimal import Decimal
@@ -13,6 +14,7 @@ from connectors.source import Totals
 from models.errors import BadSettings
 from models.facts import Fact
 from models.focus import columns, dtype, violations
+from models.money import MONEY
 from pipelines.reports.focus_export import write_focus
 from pipelines.warehouse.reader import NotFound
 from tests.pipelines.conftest import AUGUST, JULY, Company
@@ -20,6 +22,7 @@ from tests.pipelines.conftest import AUGUST, JULY, Company
 pytestmark = pytest.mark.pipeline
 
 SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "focus" / "focus_1_0_sample.csv"
+ELEMENTS = pl.Struct({"Elements": pl.List(pl.Struct({"AllocatedRatio": pl.String}))})
 COSTS = ("BilledCost", "EffectiveCost", "x_NetCost")
 
 
@@ -154,6 +157,35 @@ def test_a_line_of_several_owners_is_one_row_for_each(company: Company, tmp_path
     assert sums.height == lines.height
     for exported, native in amounts.items():
         assert sums.filter(pl.col(exported) != pl.col(native).fill_null(0)).height == 0, exported
+
+
+def test_a_part_says_how_it_was_divided_to_whom_and_which_ratio_of_its_line(company: Company, tmp_path: Path) -> None:
+    rows = pl.read_parquet(write_focus(company.settings, AUGUST, tmp_path)[0])
+    told = [name for name in rows.columns if name.startswith("Allocated")]
+    assert told == [f"Allocated{name}" for name in ("MethodDetails", "MethodId", "ResourceId", "ResourceName", "Tags")]
+    whole = rows.filter(pl.col("x_AllocatedPart").is_null())
+    assert whole.height > 0
+    assert whole.select(pl.col(told).is_not_null().any()).row(0) == (False,) * 5
+    parts = rows.filter(pl.col("x_AllocatedPart").is_not_null())
+    for name in ("AllocatedMethodDetails", "AllocatedMethodId"):
+        assert parts[name].null_count() == 0
+    left_over = parts["AllocatedResourceId"].is_null()
+    assert left_over.equals(parts["x_Workload"].is_in(["unattributed", "shared"]))
+    owned = parts.filter(~left_over)
+    assert 0 < owned.height < parts.height
+    for row in owned.head(200).iter_rows(named=True):
+        tags = json.loads(row["AllocatedTags"])
+        assert tags["apportion/workload"] == row["x_Workload"]
+        assert tags.get("apportion/team") == row["x_Team"]
+        assert not tags.keys() & json.loads(row["Tags"]).keys()
+    ratio = pl.col("AllocatedMethodDetails").str.json_decode(ELEMENTS).struct[0].list.first().struct[0].cast(MONEY)
+    place = ["x_SourceFile", "x_SourceRow", "ChargeCategory"]
+    found = parts.with_columns(ratio=ratio, whole=pl.col("EffectiveCost").sum().over(place))
+    assert set(found.group_by(place).agg(pl.col("ratio").sum())["ratio"]) == {Decimal(1)}
+    off = pl.col("ratio").cast(pl.Float64) * pl.col("whole").cast(pl.Float64) - pl.col("EffectiveCost").cast(pl.Float64)
+    assert found.filter(off.abs() > 1e-6).is_empty()
+    # A resource is one of its line's parts.
+    assert owned.group_by(*place, "AllocatedResourceId").len()["len"].max() == 1
 
 
 def test_an_unknown_version_or_month_is_refused(company: Company, tmp_path: Path) -> None:
