@@ -165,16 +165,21 @@ def _holds_anything(statistics: Any, values: int) -> bool:
         return True
     if statistics.null_count == values:
         return False
-    return not statistics.has_min_max or not (statistics.min == statistics.max == "")
+    return not _is_text(statistics) or not statistics.has_min_max or not (statistics.min == statistics.max == "")
 
 
 def _may_be_blank(statistics: Any, values: int) -> bool:
     if statistics is None or not statistics.has_null_count:
         return True
-    if statistics.null_count == values:
+    if statistics.null_count == values or not _is_text(statistics):
         return False
     # A shortened minimum is still no greater than the least value, and nothing is less than no characters.
     return not statistics.has_min_max or bool(statistics.min == "")
+
+
+def _is_text(statistics: Any) -> bool:
+    """Tell text, which alone can be blank; the ends of others may be what Python has no number or date for."""
+    return str(statistics.physical_type) == "BYTE_ARRAY"
 
 
 def nearest(wanted: str, found: Sequence[str]) -> str:
