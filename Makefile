@@ -27,7 +27,7 @@ demo: setup ## Run the whole pipeline on the bundled sample company and show the
 	@$(BIN)/apportion demo
 
 test: setup ## Run the tests (at most 6 minutes)
-	$(BIN)/pytest -m "not soak and not spark and not faults" -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
 	$(BIN)/pytest -m "not soak and not spark and not faults and not pipeline" -n auto --dist worksteal
