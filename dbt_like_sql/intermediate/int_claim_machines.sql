@@ -159,42 +159,46 @@ fine_tuning as (
     group by all
 ),
 
--- Parts that count hours; what metrics found busy, and what nobody measured. Idle for a reason of the bill is not busy.
+-- All hours paid for: what nobody measured is neither busy nor idle, and an hour that the bill or job records call idle
+-- is not busy. Refunds may take back more hours than a month has.
 held as (
     select
-        attributions.usage_period as period,
-        if(parts.workload = 'inference', 'inference_gpu_utilization', 'training_gpu_utilization') as metric,
-        sum(parts.gpu_hours)::double as hours,
-        coalesce(sum(parts.gpu_hours) filter (where parts.is_busy), 0)::double as busy,
-        coalesce(sum(parts.gpu_hours) filter (where parts.idle_reason = 'unmeasured'), 0)::double as unmeasured,
-        sum(parts.effective_cost) as measured_cost,
-        greatest(coalesce(sum(parts.effective_cost) filter (where parts.idle_reason = 'unmeasured'), 0), 0)
-            as undecided_cost,
-        count(*) filter (where parts.idle_reason is distinct from 'unmeasured')::bigint as sample_size
-    from computed.gpu_allocations as parts
-    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
-    inner join computed.attributions as attributions
-        on daily.source = attributions.source
-            and daily.billing_period = attributions.billing_period
-            and daily.key_id = attributions.key_id
-    where parts.workload in ('inference', 'training', 'fine_tuning') and parts.gpu_hours > 0
+        usage_period as period,
+        if(workload = 'inference', 'inference_gpu_utilization', 'training_gpu_utilization') as metric,
+        coalesce(sum(gpu_hours) filter (where idle_reason is null), 0)::double as busy,
+        coalesce(sum(gpu_hours) filter (where idle_reason in ('idle', 'underutilized')), 0)::double as slack,
+        coalesce(sum(gpu_hours) filter (where idle_reason not in ('idle', 'underutilized', 'unmeasured')), 0)::double
+            as unused,
+        greatest(coalesce(sum(gpu_hours) filter (where idle_reason = 'unmeasured'), 0), 0)::double as unmeasured,
+        sum(effective_cost) as measured_cost,
+        greatest(coalesce(sum(effective_cost) filter (where idle_reason = 'unmeasured'), 0), 0) as undecided_cost,
+        count(*) filter (where idle_reason is distinct from 'unmeasured' and gpu_hours > 0)::bigint as sample_size
+    from intermediate.int_accelerator_costs
+    where workload in ('inference', 'training', 'fine_tuning')
     group by all
+),
+
+known as (
+    select
+        *,
+        busy + slack + greatest(unused, 0) as hours
+    from held
+    where busy >= 0 and slack >= 0 and busy + slack > 0
 ),
 
 utilization as (
     select
         metric,
         period,
-        busy / hours as measured_low,
-        busy / (hours - unmeasured) as measured,
-        (busy + unmeasured) / hours as measured_high,
+        busy / (hours + unmeasured) as measured_low,
+        busy / hours as measured,
+        (busy + unmeasured) / (hours + unmeasured) as measured_high,
         measured_cost,
         undecided_cost,
         sample_size,
-        round(hours - unmeasured)::bigint || ' of ' || round(hours)::bigint || ' accelerator-hours are measured'
+        round(busy + slack)::bigint || ' of ' || round(hours + unmeasured)::bigint || ' accelerator-hours are measured'
             as note
-    from held
-    where busy > 0 and hours > unmeasured
+    from known
 ),
 
 serverless as (

@@ -93,6 +93,8 @@ select
     case
         when verdict = 'no_data' then answered_by
         when verdict = 'withheld' then 'A bill that agrees with its invoice: see marts.reconciliation.'
+        when verdict = 'undetermined' and metric like '%_gpu_utilization'
+            then 'Metrics of the accelerators that nobody measured: see marts.gpu_coverage.'
         when verdict = 'undetermined' and undecided_cost > 0
             then 'Evidence for the undecided money: see marts.claim_flips and marts.unattributed_charges.'
         when verdict = 'undetermined' then 'Nothing: your own figures lie on both sides of the claimed range.'

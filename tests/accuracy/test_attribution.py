@@ -12,7 +12,6 @@ from models.workloads import Workload
 from pipelines.settings import Settings
 from pipelines.warehouse.database import opened
 from tests.cli.conftest import ran
-from tests.once import once
 
 pytestmark = pytest.mark.pipeline
 
@@ -77,12 +76,6 @@ def _named(truth: pl.DataFrame, source: str) -> pl.DataFrame:
         "evidence_possible",
         truth=pl.col("workload"),
     )
-
-
-@pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as people type at in `tests/cli`: half of it is tagged."""
-    return once(tmp_path_factory, "desk", ran)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,7 @@ import pytest
 
 from pipelines.warehouse.database import opened
 from tests.accuracy.test_attribution import asked, judged
-from tests.cli.conftest import ran
 from tests.dbt_like_sql.definitions import NAMES, ROWS, answers
-from tests.once import once
 
 pytestmark = pytest.mark.pipeline
 
@@ -23,18 +21,6 @@ PERIODS = ("2026-07-01", "2026-08-01", "2026-09-01")
 SPENT = ("training", "fine_tuning", "inference")
 ACCELERATED = r"[:-](ml\.)?(p\d|g\d|trn\d|inf\d)\w*\.|(?i:nvidia|\btpu|\b(a[234]|g2) instance)"
 ENDPOINT = "assistant-chat-70b"
-
-
-@pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return once(tmp_path_factory, "desk", ran)
-
-
-@pytest.fixture(scope="module")
-def checks(company: Path) -> pl.DataFrame:
-    ends = ("measured_low", "measured", "measured_high")
-    doubles = ", ".join(f"{end}::double as {end}" for end in ends)
-    return asked(company, f"select claim_id, period::varchar as period, verdict, {doubles} from marts.claim_checks")
 
 
 def native(folder: Path) -> pl.DataFrame:

@@ -167,6 +167,40 @@ def test_two_a100_cost_what_their_hours_cost(warehouse: Warehouse) -> None:
     assert (interval(found)[1], found["verdict"]) == (pytest.approx(6803.6), "holds")
 
 
+@pytest.mark.parametrize(
+    ("steps", "unmeasured", "found"),
+    [
+        ({None: 2, "underutilized": 6, "idle": 2}, 0, (0.2, 0.2, 0.2)),
+        # A machine that nobody measured may have been busy, or not; so may the hours in which a metric was missing.
+        ({None: 2, "underutilized": 6, "idle": 2}, 10, (0.1, 0.2, 0.6)),
+        ({None: 2, "underutilized": 4, "unmeasured": 4}, 0, (0.2, 1 / 3, 0.6)),
+        ({None: 2, "underutilized": 6, "unallocated": 2}, 10, (0.1, 0.2, 0.6)),
+        ({"idle": 10}, 0, (0, 0, 0)),
+        ({}, 10, (None, None, None)),
+    ],
+)
+def test_utilization_is_over_all_hours_paid_and_as_wide_as_what_nobody_measured(
+    warehouse: Warehouse, steps: dict[str | None, int], unmeasured: int, found: Any
+) -> None:
+    charge(warehouse, 1, "inference", "billed", sum(steps.values()), **GPU)
+    charge(warehouse, 2, "inference", "billed", unmeasured, **GPU)
+    hour = {"usage_hour": datetime(2026, 1, 1)}  # noqa: DTZ001 - the column has no zone
+    for number, hours in ((1, sum(steps.values())), (2, unmeasured)):
+        warehouse.add("ledger.gpu_hours", key_id=f"key{number}", **hour, gpu_hours=hours, effective_cost=hours)
+    for part, (step, hours) in enumerate(steps.items(), 1):
+        costs = dict.fromkeys(("billed_cost", "effective_cost", "net_cost", "gpu_hours"), hours)
+        told = {"workload": "inference", "evidence": "billed", "accelerator": "H100", "is_busy": step is None}
+        warehouse.add(
+            "computed.gpu_allocations", daily_id=1, part=part, method="metrics", idle_reason=step, **told, **costs
+        )
+    load(warehouse)
+    row = checked(warehouse, "inference-gpu-utilization-10-30")
+    assert interval(row) == pytest.approx(found)
+    if row["verdict"] == "undetermined":
+        assert row["undecided_cost"] == unmeasured + steps.get("unmeasured", 0)
+        assert "marts.gpu_coverage" in row["needs"]
+
+
 def test_estimates_are_part_of_the_split_and_withhold_nothing(warehouse: Warehouse) -> None:
     charge(warehouse, 1, "inference", "declared", 60)
     charge(warehouse, 2, "training", "billed", 40)
