@@ -38,6 +38,7 @@ WIDE: Final = timedelta(days=7)
 LASTING: Final = timedelta(days=366)
 THE_BEGINNING: Final = date(2000, 1, 1)
 PSEUDO_COLUMN: Final = "_PARTITION"
+SAID: Final = "apportion"
 # The Storage Read API reads no views.
 READ_DIRECTLY: Final = ("TABLE", "SNAPSHOT", "CLONE")
 
@@ -69,13 +70,18 @@ class BigQueryTable:
     def __init__(
         self, queries: Queries, partition_expression: str, landing: Path, on_bytes: Callable[[int], None]
     ) -> None:
-        self._queries = queries
-        self._name = queries.name
-        self._partition = partition_expression
-        known = hashlib.sha256(f"{self._name}\0{partition_expression}".encode()).hexdigest()[:16]
-        self._landing = jailed(landing, known)
+        self.queries = queries
+        self.name = queries.name
+        self.partition = partition_expression
+        what = "\0".join([str(self.name), partition_expression, *self._said_of_rows()])
+        known = hashlib.sha256(what.encode()).hexdigest()[:16]
+        self.landing = jailed(landing, known)
         self._on_bytes = on_bytes
         self._progress = Lock()
+
+    def _said_of_rows(self) -> Sequence[str]:
+        """Tell other rows of the same table apart, so that they land beside these."""
+        return ()
 
     def versions(self) -> Sequence[SourceVersion]:
         """List the invoice months there are, oldest first.
@@ -88,12 +94,12 @@ class BigQueryTable:
             for month in partition.months:
                 by_month.setdefault(month, []).append(_file(day, partition))
         if not by_month:
-            raise BadInput(str(self._name), "the table has no rows", "Wait for the first export; it takes a day or two")
+            raise BadInput(str(self.name), "the table has no rows", "Wait for the first export; it takes a day or two")
         return [version(month, files) for month, files in sorted(by_month.items())]
 
     def _discover(self) -> Mapping[str, Partition]:
         """Look at the recent partitions, and once in a while at all, and remember what was found."""
-        memory = jailed(self._landing, "partitions.json")
+        memory = jailed(self.landing, "partitions.json")
         today = datetime.now(UTC).date()
         known = json.loads(memory.read_text()) if memory.is_file() else {"wide": None, "partitions": {}}
         is_wide = known["wide"] is None or date.fromisoformat(known["wide"]) + WIDE <= today
@@ -117,15 +123,15 @@ class BigQueryTable:
 
     def _look(self, since: date) -> Mapping[str, Partition]:
         # Rows that stream in have no partition yet: they are read once they have one.
-        blank = "" if PSEUDO_COLUMN in self._partition else f" OR {self._partition} IS NULL"
-        export = self._queries.export
+        blank = "" if PSEUDO_COLUMN in self.partition else f" OR {self.partition} IS NULL"
+        export = self.queries.export
         sql = (
-            f"SELECT {self._partition} AS day, {export.month} AS month, "
+            f"SELECT {self.partition} AS day, {export.month} AS month, "
             f"MAX({export.export_time}) AS newest, COUNT(*) AS number "
-            f"FROM {self._name.quoted} WHERE {self._partition} >= @since{blank} GROUP BY 1, 2"
+            f"FROM {self.name.quoted} WHERE {self.partition} >= @since{blank} GROUP BY 1, 2"
         )
         found: dict[str, Partition] = {}
-        for row in self._queries.rows(sql, [bigquery.ScalarQueryParameter("since", "DATE", since)]):
+        for row in self.queries.rows(sql, [bigquery.ScalarQueryParameter("since", "DATE", since)]):
             self._require(row)
             day, newest = row["day"].isoformat(), row["newest"].astimezone(UTC).isoformat()
             before = found.get(day, Partition("", 0, ()))
@@ -134,15 +140,15 @@ class BigQueryTable:
         return found
 
     def _require(self, row: Mapping[str, Any]) -> None:
-        export = self._queries.export
-        needed = {"day": self._partition, "month": export.said_by, "newest": export.export_time}
+        export = self.queries.export
+        needed = {"day": self.partition, "month": export.said_by, "newest": export.export_time}
         for name, column in needed.items():
             if row[name] is None:
                 fix = "Ask Google, or set another `partition_expression`"
-                raise BadInput(str(self._name), f"{column} is null in {row['number']:,} rows", fix)
+                raise BadInput(str(self.name), f"{column} is null in {row['number']:,} rows", fix)
         if not isinstance(row["day"], date) or isinstance(row["day"], datetime):
-            fix = f"Write partition_expression: DATE({self._partition})"
-            raise BadInput(str(self._name), f"{self._partition} is no date, but {row['day']!r}", fix)
+            fix = f"Write partition_expression: DATE({self.partition})"
+            raise BadInput(str(self.name), f"{self.partition} is no date, but {row['day']!r}", fix)
 
     def fetch(self, found: SourceVersion) -> Landed:
         """Land the partitions that are not here already, a few at a time.
@@ -154,48 +160,50 @@ class BigQueryTable:
         paths = {file.name: self._path(file) for file in found.files}
         missing = [file for file in found.files if not paths[file.name].is_file()]
         if missing:
-            self._queries.dry_run(*self._rows_of(missing))
+            self.queries.dry_run(*self._rows_of(missing))
+            said = self._ask(missing)
             with ThreadPoolExecutor(DOWNLOADS) as pool:
-                list(pool.map(partial(self._land, paths), missing))
+                list(pool.map(partial(self._land, paths, said), missing))
         return Landed(found, list(paths.values()))
+
+    def _ask(self, missing: Sequence[SourceFile]) -> Mapping[date, str]:  # noqa: ARG002 - rows say all there is
+        """Ask what is to be written into each partition's file beside its rows."""
+        return {}
 
     def _path(self, file: SourceFile) -> Path:
         content = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
-        return jailed(self._landing, f"{_day(file)}/{content}.parquet")
+        return jailed(self.landing, f"{day_of(file)}/{content}.parquet")
 
     def _rows_of(self, files: Sequence[SourceFile]) -> tuple[str, list[Any]]:
-        columns = ", ".join(f"`{column}`" for column in self._queries.columns)
-        sql = (
-            f"SELECT {columns} FROM {self._name.quoted} "
-            f"WHERE {self._partition} IN UNNEST(@days) AND {self._queries.export.export_time} <= @newest"
-        )
-        newest = max(_newest(file) for file in files)
-        return sql, [
-            bigquery.ArrayQueryParameter("days", "DATE", [_day(file) for file in files]),
-            bigquery.ScalarQueryParameter("newest", "TIMESTAMP", newest),
-        ]
+        return f"SELECT {self._columns()} FROM {self.name.quoted} WHERE {self._where()}", parameters(files)
 
-    def _land(self, paths: Mapping[str, Path], file: SourceFile) -> None:
+    def _columns(self) -> str:
+        return ", ".join(f"`{column}`" for column in self.queries.columns)
+
+    def _where(self) -> str:
+        return f"{self.partition} IN UNNEST(@days) AND {self.queries.export.export_time} <= @newest"
+
+    def _land(self, paths: Mapping[str, Path], said: Mapping[date, str], file: SourceFile) -> None:
         """Stream a partition into a file that gets its name when it is whole; what it held before goes."""
         target = paths[file.name]
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
-        with explained(self._name, PERMISSIONS):
-            written = self._stream(file, part)
+        with explained(self.name, PERMISSIONS):
+            written = self._stream(*self._readable(file), part, said.get(day_of(file), ""))
         expected = int(file.etag.rpartition("/")[2])
         if written != expected:
             part.unlink(missing_ok=True)
-            found = f"partition {_day(file)} has {written:,} rows where {expected:,} were counted"
-            raise BadInput(str(self._name), found, "It changed while reading: run again")
+            found = f"partition {day_of(file)} has {written:,} rows where {expected:,} were counted"
+            raise BadInput(str(self.name), found, "It changed while reading: run again")
         for old in target.parent.glob("*.parquet"):
             old.unlink()
         seal(part, target)
 
-    def _stream(self, file: SourceFile, part: Path) -> int:
-        storage = self._queries.connection.storage
-        table, options = self._readable(file)
+    def _stream(self, table: str, options: Any, part: Path, said: str = "") -> int:
+        """Stream rows into a file with what is said of them, and count the lines they are."""
+        storage = self.queries.connection.storage
         session = storage.create_read_session(
-            parent=f"projects/{self._queries.connection.project}",
+            parent=f"projects/{self.queries.connection.project}",
             read_session=types.ReadSession(table=table, data_format=types.DataFormat.ARROW, read_options=options),
             max_stream_count=1,
             timeout=CALL,
@@ -207,20 +215,26 @@ class BigQueryTable:
             for batch in self._batches(session):
                 writer = writer or parquet.ParquetWriter(part, batch.schema, compression="zstd")
                 batches.append(batch)
-                written, waiting = written + batch.num_rows, waiting + batch.num_rows
+                written, waiting = written + self._lines_in(batch), waiting + batch.num_rows
                 if waiting >= ROWS_A_GROUP:
                     writer.write_table(pa.Table.from_batches(batches))
                     batches, waiting = [], 0
             if batches:
                 writer.write_table(pa.Table.from_batches(batches))
+            if writer and said:
+                writer.add_key_value_metadata({SAID: said})
         finally:
             if writer:
                 writer.close()
         return written
 
+    def _lines_in(self, batch: Any) -> int:
+        found: int = batch.num_rows
+        return found
+
     def _batches(self, session: Any) -> Iterator[Any]:
         """Give the rows as Arrow record batches; where the stream breaks off, the client takes it up at that row."""
-        storage = self._queries.connection.storage
+        storage = self.queries.connection.storage
         schema = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
         for stream in session.streams:
             for message in storage.read_rows(stream.name, timeout=JOB):
@@ -230,30 +244,45 @@ class BigQueryTable:
 
     def _readable(self, file: SourceFile) -> tuple[str, Any]:
         """Name a table that can be streamed, and which of its rows and columns; a view is queried first."""
-        if self._queries.table.table_type in READ_DIRECTLY:
-            newest = _newest(file).isoformat(sep=" ")
-            written = f"{self._queries.export.export_time} <= TIMESTAMP '{newest}'"
-            restriction = f"{self._partition} = DATE '{_day(file)}' AND {written}"
+        if self.queries.table.table_type in READ_DIRECTLY:
+            newest = newest_of(file).isoformat(sep=" ")
+            written = f"{self.queries.export.export_time} <= TIMESTAMP '{newest}'"
+            restriction = f"{self.partition} = DATE '{day_of(file)}' AND {written}"
             options = types.ReadSession.TableReadOptions(
-                selected_fields=self._queries.columns, row_restriction=restriction
+                selected_fields=self.queries.columns, row_restriction=restriction
             )
-            return self._name.path, options
-        rows = self._queries.destination(*self._rows_of([file]))
-        options = types.ReadSession.TableReadOptions(selected_fields=self._queries.columns)
-        return f"projects/{rows.project}/datasets/{rows.dataset_id}/tables/{rows.table_id}", options
+            return self.name.path, options
+        return self._result(*self._rows_of([file]))
+
+    def _result(self, sql: str, parameters: Sequence[Any]) -> tuple[str, Any]:
+        """Query, and name the table that the rows can be streamed from."""
+        rows = self.queries.destination(sql, parameters)
+        name = f"projects/{rows.project}/datasets/{rows.dataset_id}/tables/{rows.table_id}"
+        return name, types.ReadSession.TableReadOptions()
 
     def _report(self, count: int) -> None:
         with self._progress:
             self._on_bytes(count)
 
 
+def parameters(files: Sequence[SourceFile]) -> list[Any]:
+    """Give what a query over some partitions asks with."""
+    newest = max(newest_of(file) for file in files)
+    return [
+        bigquery.ArrayQueryParameter("days", "DATE", [day_of(file) for file in files]),
+        bigquery.ScalarQueryParameter("newest", "TIMESTAMP", newest),
+    ]
+
+
 def _file(day: str, partition: Partition) -> SourceFile:
     return SourceFile(f"{day}.parquet", None, partition.tag)
 
 
-def _day(file: SourceFile) -> date:
+def day_of(file: SourceFile) -> date:
+    """Say which partition a file holds."""
     return date.fromisoformat(file.name.removesuffix(".parquet"))
 
 
-def _newest(file: SourceFile) -> datetime:
+def newest_of(file: SourceFile) -> datetime:
+    """Say when the newest of a partition's lines was written."""
     return datetime.fromisoformat(file.etag.rpartition("/")[0])

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from connectors import focus, gcp_charges, gcp_text, gcp_totals, tabular
+from connectors import focus, gcp_aggregate, gcp_charges, gcp_text, gcp_totals, tabular
 from connectors.gcp_columns import GcpColumns
 from connectors.gcp_files import ExportedFiles
 from connectors.gcp_names import TableName, valid_partition
 from connectors.landing import jailed, open_location
 from connectors.source import Landed, SourceVersion, Totals
+from models.errors import BadInput
 from models.facts import Fact
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class GcpOptions(BaseModel):
     """Folder, file or `s3://bucket/prefix` that holds the table exported to Parquet, JSONL or CSV."""
     partition_expression: Annotated[str, AfterValidator(valid_partition)] = "DATE(_PARTITIONTIME)"
     """What the table is partitioned by, as a date; for a view or a copy perhaps DATE(export_time)."""
+    push_down: bool = False
+    """Add lines up in BigQuery, by day of use or by hour where accelerators may be; only the sums come here."""
     maximum_bytes_billed: Annotated[int, Field(gt=0)] = HUNDRED_GIB
     """No query may read more bytes."""
     quota_project: str | None = None
@@ -61,6 +64,8 @@ class GcpOptions(BaseModel):
     def _exactly_one(self) -> Self:
         if (self.table is None) == (self.location is None):
             raise ValueError("name either a `table` or a `location`")
+        if self.push_down and self.table is None:
+            raise ValueError("`push_down` needs a `table`: only BigQuery can add its lines up")
         return self
 
 
@@ -93,11 +98,19 @@ class GcpBilling:
         project = options.quota_project or table.project
         connection = Connection(table, project, options.api_endpoint, options.storage_endpoint)
         queries = Queries(connection, options.maximum_bytes_billed)
+        if options.push_down:
+            from connectors.gcp_push_down import AggregatedTable
+
+            return AggregatedTable(queries, options.partition_expression, self._landing, self._on_bytes)
         return BigQueryTable(queries, options.partition_expression, self._landing, self._on_bytes)
 
     def versions(self) -> Sequence[SourceVersion]:
         """List every invoice month, oldest first."""
-        return [version.read_by(self.READER) for version in self._origin.versions()]
+        found = [version.read_by(self.READER) for version in self._origin.versions()]
+        if self._options.push_down:
+            # Rows that stand for several lines are another content of the same months.
+            found = [replace(one, fingerprint=f"{one.fingerprint}-added-up-{gcp_aggregate.QUERY}") for one in found]
+        return found
 
     def fetch(self, version: SourceVersion) -> Landed:
         """Land the files or partitions that hold the month's rows; those here already are not fetched again."""
@@ -109,6 +122,8 @@ class GcpBilling:
         if self._is_focus(landed):
             return replace(focus.totals(landed, listed=False), is_final=is_final)
         found = gcp_totals.totals(month, self._bills(landed), is_final=is_final)
+        if self._options.push_down:
+            return self._totals_of_lines(landed)
         native = list(zip(landed.version.files, landed.paths, strict=True))
         if all(tabular.is_parquet(path) for _, path in native):
             return found
@@ -117,6 +132,25 @@ class GcpBilling:
             typed = tabular.is_parquet(path)
             sums.add(vars(gcp_totals.sums(month, *bill) if typed else gcp_text.sums(path, file.name, month)))
         return gcp_totals.as_totals(sums, is_final=is_final)
+
+    def _totals_of_lines(self, landed: Landed) -> Totals:
+        """Sum what BigQuery said of all lines at once, which knows nothing of the rows it made of them."""
+        from connectors.gcp_push_down import native_sums
+
+        month, is_final = _month(landed), bool(landed.version.is_final)
+        gcp_totals.totals(month, self._bills(landed), is_final=is_final)  # reads every cell
+        sums = gcp_totals.Sums()
+        for path in landed.paths:
+            sums.add(vars(native_sums(path, month)))
+        return gcp_totals.as_totals(sums, is_final=is_final)
+
+    def lines(self, file: str, row: int) -> pl.DataFrame:
+        """Fetch the lines that a row stands for whose lines BigQuery added up, as charges."""
+        from connectors.gcp_push_down import AggregatedTable
+
+        if not isinstance(self._origin, AggregatedTable):
+            raise BadInput(file, "its lines stay in BigQuery", f"Set `push_down` of source {self.name!r} again")
+        return self._origin.lines(file, row)
 
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame of charges per file."""

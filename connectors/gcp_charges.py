@@ -17,7 +17,7 @@ from typing import Final
 
 import polars as pl
 
-from connectors.gcp_columns import GcpColumns, field
+from connectors.gcp_columns import LINES, GcpColumns, field
 from connectors.gcp_labels import tags
 from connectors.tabular import ROW
 from models.facts import CHARGES, declared
@@ -101,6 +101,8 @@ def _where(bill: GcpColumns) -> dict[str, pl.Expr]:
     if bill.has("currency_conversion_rate"):
         converted = pl.when(bill.text("currency") != "USD").then(bill.cell("currency_conversion_rate"))
         columns["currency_conversion_rate"] = quantize(converted)
+    if bill.has(LINES):
+        columns["line_count"] = bill.cell(LINES).cast(pl.Int64)
     if bill.has("resource"):
         name = bill.text("resource.name").str.split("/").list.last()
         subscription = pl.when(pl.col(FEE)).then(bill.text("subscription.instance_id"))

@@ -68,6 +68,9 @@ INSTANTS: Final = ("usage_start_time", "usage_end_time")
 INSTANT_TEXT: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00(:?00)?| UTC)$"
 MONTH_TEXT: Final = r"^\d{4}(0[1-9]|1[0-2])$"
 FOCUS: Final = "BilledCost"
+# What rows that BigQuery added up say beside the export's columns: a digest of what their lines share, and how many.
+KEY: Final = "apportion_key"
+LINES: Final = "apportion_lines"
 
 
 class GcpColumns:

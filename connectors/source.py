@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, cast, runtime_checkable
 
 import polars as pl
 from pydantic import BaseModel
@@ -141,6 +141,23 @@ class Source(Protocol):
 
         One frame per file, so that a file is the unit of work on one machine and on many. Every fact the source can
         yield is there, with frames of no rows where it has none.
+        """
+
+
+@runtime_checkable
+class KeepsLines(Protocol):
+    """A source that may leave the lines of a bill where they are and read sums of them: rows with a `line_count`."""
+
+    def lines(self, file: str, row: int) -> pl.DataFrame:
+        """Fetch the lines that a row of the ledger stands for, as charges.
+
+        Args:
+            file: its `source_file`.
+            row: its `source_row`.
+
+        Raises:
+            BadInput: the lines are not there any more, or cannot be read.
+            Refused: fetching them would cost more than allowed.
         """
 
 

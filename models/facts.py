@@ -50,6 +50,9 @@ CHARGES: Final[Mapping[str, Column]] = {
         pl.String, "Native file the line came from, relative to the source's location.", required=True
     ),
     "source_row": Column(pl.Int64, "Row in that file, 1 = first data row.", required=True),
+    "line_count": Column(
+        pl.Int64, "Lines of the bill that this row stands for, where they were added up before they came; null is one."
+    ),
     "provider_name": Column(pl.String, "FOCUS 1.4 ServiceProviderName, else ProviderName.", required=True),
     "publisher_name": Column(pl.String, "FOCUS before 1.4: who made what is sold; null where the bill does not say."),
     "invoice_issuer_name": Column(pl.String, "Who sends the invoice, for example AWS or AWS Marketplace."),

@@ -11,8 +11,19 @@ from pipelines.cli.options import DEFAULT_CONFIG, Config, Json, Limit, Period
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
+    from pipelines.warehouse.reader import Place
 
 _STALE_DAYS = 365
+_SHOWN = (
+    "charge_period_start",
+    "charge_period_end",
+    "resource_id",
+    "consumed_quantity",
+    "pricing_unit",
+    "billed_cost",
+    "effective_cost",
+    "net_cost",
+)
 
 
 def explain(  # noqa: PLR0913 - each is an option of the command
@@ -35,8 +46,9 @@ def explain(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Walk a figure to its lines: the rule that decided, why, and the file and row each came from.
 
-    For a line, show its rule and the runner-up rules. For a key, show its attribution and its largest lines. For a
-    mart, add up the rows that --where and --period select and show the parts of the bill that they are the sum of.
+    For a line, show its rule and the runner-up rules; for a row that BigQuery added up, fetch its lines too. For a key,
+    show its attribution and its largest lines. For a mart, add up the rows that --where and --period select and show
+    the parts of the bill that they are the sum of.
 
     Example: apportion explain costs_by_team --where team=search --period 2026-08 --column effective_cost
     """
@@ -46,7 +58,7 @@ def explain(  # noqa: PLR0913 - each is an option of the command
 
     settings = Settings.load(config)
     if "#" in what:
-        _explain_line(settings, what, as_json=json)
+        _explain_line(settings, what, as_json=json, limit=limit)
         return
     mart = what.removeprefix("marts.")
     if mart in marts(settings.home):
@@ -67,12 +79,13 @@ def _condition(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
+def _explain_line(settings: Settings, charge: str, *, as_json: bool, limit: int) -> None:
     from pipelines.ledger.tables import Ledger
     from pipelines.orchestration.plan import tagging_of
     from pipelines.warehouse.reader import Place, line
 
-    found = line(settings.home, Ledger.of(settings), Place.parse(charge))
+    place = Place.parse(charge)
+    found = line(settings.home, Ledger.of(settings), place)
     matching = tagging_of(settings).rulebook.explain(found.key)
     decided = found.attribution.get("attribution_rule_id")
     rule = next((rule for rule in matching if rule.id == decided), None)
@@ -84,7 +97,30 @@ def _explain_line(settings: Settings, charge: str, *, as_json: bool) -> None:
         "rule": _rule(rule) if rule else {"id": decided, "reason": "no longer among the rules, or no longer matches"},
         "runners_up": [_rule(other) for other in matching if other is not rule],
     }
+    if (found.charge["line_count"] or 1) > 1:
+        answer |= _lines_of(settings, place, found.charge, limit)
     _print(answer, as_json=as_json)
+
+
+def _lines_of(settings: Settings, place: Place, row: dict[str, Any], limit: int) -> dict[str, Any]:
+    """Fetch the lines that a row stands for from where they stayed, and add them up."""
+    from connectors.source import KeepsLines
+    from models.errors import Refused
+    from pipelines.cli.output import heard
+
+    source = settings.open(place.source)
+    if not isinstance(source, KeepsLines):
+        raise Refused(f"{place.source}: its lines were added up before they came, and this source cannot give them.")
+    with heard():
+        lines = source.lines(place.file, place.row)
+    sums = {name: lines[name].sum() for name in ("billed_cost", "effective_cost", "net_cost")}
+    is_whole = lines.height == row["line_count"] and all(sums[name] == row[name] for name in sums)
+    verdict = "yes" if is_whole else "no: these are not all, or they changed since the row was loaded; run again"
+    largest = lines.sort("effective_cost", "charge_period_start", descending=[True, False]).head(limit)
+    return {
+        "lines": largest.select(name for name in _SHOWN if name in lines.columns).to_dicts(),
+        "all_lines": {"line_count": lines.height, **sums, "equal_the_row": verdict},
+    }
 
 
 def _explain_key(settings: Settings, key_id: str, *, as_json: bool, limit: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -36,7 +34,7 @@ def run(
 
 def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = False) -> int:
     """Run the pipeline for a configuration, report, and give the exit status."""
-    from pipelines.cli.output import print_json, say
+    from pipelines.cli.output import heard, print_json, say
     from pipelines.orchestration.plan import locked, plan
     from pipelines.redaction import hidden
 
@@ -44,7 +42,7 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
         from models.errors import BadSettings
 
         raise BadSettings("The configuration names no `sources`; add the bills to read.")
-    with locked(settings, say), _heard(say):
+    with locked(settings, say), heard():
         todo = plan(settings)
         if rebuild:
             (settings.home / "warehouse.duckdb").unlink(missing_ok=True)
@@ -90,33 +88,6 @@ def run_settings(settings: Settings, *, rebuild: bool = False, json: bool = Fals
     if json:
         print_json({"loaded": loaded, "refused": refused, "report": str(settings.home / "reports.duckdb")})
     return 1 if refused else 0
-
-
-@contextmanager
-def _heard(say: Callable[[str], None]) -> Iterator[None]:
-    """Pass on what connectors tell while they work, for example how many bytes a query will read before it does."""
-    import logging
-
-    from pipelines import logs
-
-    if logs.are_json():
-        # Their lines go to the log by themselves.
-        yield
-        return
-
-    class Teller(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            say(record.getMessage())
-
-    logger, teller = logging.getLogger("connectors"), Teller(logging.INFO)
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(teller)
-    try:
-        yield
-    finally:
-        logger.removeHandler(teller)
-        logger.setLevel(before)
 
 
 def retag(

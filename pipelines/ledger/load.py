@@ -144,7 +144,7 @@ _GROUPS: Final = ("billing_currency", "is_own")
 
 def _sums(lines: pl.LazyFrame) -> pl.LazyFrame:
     return lines.group_by("billing_currency", is_own=pl.col("split_parent_resource_id").is_null()).agg(
-        lines=pl.len().cast(pl.Int64), **{column: pl.col(column).sum() for column in COST_COLUMNS}
+        lines=pl.col("line_count").fill_null(1).sum(), **{column: pl.col(column).sum() for column in COST_COLUMNS}
     )
 
 

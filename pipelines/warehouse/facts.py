@@ -342,7 +342,8 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         for name in ("consumed_quantity", "list_cost")
     ]
     certain = [pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"]
-    return lines.group_by(by).agg(*sums, *certain, charge_count=pl.col("is_line").sum().cast(pl.Int64))
+    counted = pl.when("is_line").then(pl.col("line_count").fill_null(1)).otherwise(0)
+    return lines.group_by(by).agg(*sums, *certain, charge_count=counted.sum())
 
 
 def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:

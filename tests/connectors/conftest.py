@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,12 @@ from botocore.httpsession import URLLib3Session
 from moto.server import ThreadedMotoServer
 
 from connectors.aws_cur import AwsCur
+from connectors.gcp_billing import GcpBilling
 from connectors.source import Totals
 from models.facts import CHARGES, Fact, schema
+from tests.connectors import bigquery_emulator
+from tests.connectors.bigquery_emulator import Emulator
+from tests.connectors.gcp_rows import Row
 
 
 @pytest.fixture
@@ -99,3 +103,45 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
 
     monkeypatch.setattr(URLLib3Session, "send", record)
     return seen
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Run a BigQuery on this machine."""
+    with bigquery_emulator.running(tmp_path_factory.mktemp("emulator") / "log") as found:
+        yield found
+
+
+@pytest.fixture
+def append(emulator: Emulator, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """Append rows to this test's table, which is made with the columns it then has; its name is given back."""
+    # Google's clients take a second to import, and few tests need them.
+    from tests.connectors.bigquery_tables import client_of, load
+
+    client = client_of(emulator)
+    name = f"acme-billing.export.t{abs(hash(request.node.name)) % 10**9}"
+
+    def append_to(rows: Sequence[Row], drop: Sequence[str] = ()) -> str:
+        load(client, name, rows, drop)
+        return name
+
+    yield append_to
+    client.delete_table(name, not_found_ok=True, timeout=20)
+    client.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def open_table(emulator: Emulator, tmp_path: Path) -> Callable[..., GcpBilling]:
+    """Make a source that reads a table, and lands in a folder of this test."""
+
+    def make(table: str, on_bytes: Callable[[int], None] = lambda _: None, **options: Any) -> GcpBilling:
+        chosen = GcpBilling.Options(
+            table=table,
+            partition_expression="DATE(export_time)",
+            api_endpoint=emulator.rest,
+            storage_endpoint=emulator.storage,
+            **options,
+        )
+        return GcpBilling("gcp", chosen, tmp_path / "landing", on_bytes)
+
+    return make

@@ -1,19 +1,13 @@
 """The real clients against a BigQuery on this machine."""
 
-import io
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa
 import pytest
-from google.api_core.client_options import ClientOptions
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from connectors.gcp_billing import GcpBilling
@@ -21,98 +15,11 @@ from examples import gcp as google
 from examples.gcp_columns import EXPORT
 from models.errors import BadInput
 from models.facts import Fact
-from tests.connectors import bigquery_emulator
+from tests.connectors.bigquery_emulator import Emulator
+from tests.connectors.bigquery_tables import Append, client_of, typed
 from tests.connectors.gcp_rows import Row, credit, pairs, row, write
 
 pytestmark = pytest.mark.pipeline
-
-STRUCTURE = {
-    "billing_account_id": "STRING",
-    "service": {"id": "STRING", "description": "STRING"},
-    "sku": {"id": "STRING", "description": "STRING"},
-    "usage_start_time": "TIMESTAMP",
-    "usage_end_time": "TIMESTAMP",
-    "project": {"id": "STRING", "number": "STRING", "name": "STRING", "labels": [{"key": "STRING", "value": "STRING"}]},
-    "labels": [{"key": "STRING", "value": "STRING"}],
-    "system_labels": [{"key": "STRING", "value": "STRING"}],
-    "location": {"location": "STRING", "country": "STRING", "region": "STRING", "zone": "STRING"},
-    "resource": {"name": "STRING", "global_name": "STRING"},
-    "tags": [{"key": "STRING", "value": "STRING", "inherited": "BOOLEAN", "namespace": "STRING"}],
-    "subscription": {"instance_id": "STRING"},
-    "export_time": "TIMESTAMP",
-    "cost": "FLOAT",
-    "currency": "STRING",
-    "currency_conversion_rate": "FLOAT",
-    "usage": {"amount": "FLOAT", "unit": "STRING", "amount_in_pricing_units": "FLOAT", "pricing_unit": "STRING"},
-    "credits": [{"name": "STRING", "amount": "FLOAT", "full_name": "STRING", "id": "STRING", "type": "STRING"}],
-    "invoice": {"month": "STRING", "publisher_type": "STRING"},
-    "cost_type": "STRING",
-    "adjustment_info": {"id": "STRING", "description": "STRING", "mode": "STRING", "type": "STRING"},
-    "cost_at_list": "FLOAT",
-    "consumption_model": {"id": "STRING", "description": "STRING"},
-    "a_field_google_adds": "STRING",
-}
-
-
-def fields(structure: dict[str, Any]) -> list[bigquery.SchemaField]:
-    return [
-        bigquery.SchemaField(
-            name,
-            inner if isinstance(inner, str) else "RECORD",
-            mode="REPEATED" if isinstance(inner, list) else "NULLABLE",
-            fields=() if isinstance(inner, str) else fields(inner[0] if isinstance(inner, list) else inner),
-        )
-        for name, inner in structure.items()
-    ]
-
-
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bigquery_emulator.Emulator]:
-    with bigquery_emulator.running(tmp_path_factory.mktemp("emulator") / "log") as found:
-        yield found
-
-
-Append = Callable[..., str]
-
-
-@pytest.fixture
-def append(emulator: bigquery_emulator.Emulator, request: pytest.FixtureRequest) -> Iterator[Append]:
-    """Append rows to this test's table, which is made with the columns it then has; its name is given back."""
-    client = bigquery.Client(
-        project="acme-billing",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=emulator.rest),
-    )
-    client.create_dataset("export", exists_ok=True, timeout=20)
-    name = f"acme-billing.export.t{abs(hash(request.node.name)) % 10**9}"
-
-    def load(rows: Sequence[Row], drop: Sequence[str] = ()) -> str:
-        schema = [field for field in fields(STRUCTURE) if field.name not in drop]
-        client.create_table(bigquery.Table(name, schema=schema), exists_ok=True, timeout=20)
-        if rows:
-            text = "\n".join(json.dumps({k: v for k, v in one.items() if k not in drop}) for one in rows)
-            config = bigquery.LoadJobConfig(schema=schema, source_format="NEWLINE_DELIMITED_JSON")
-            client.load_table_from_file(io.BytesIO(text.encode()), name, job_config=config).result(timeout=20)
-        return name
-
-    yield load
-    client.delete_table(name, not_found_ok=True, timeout=20)
-    client.close()  # type: ignore[no-untyped-call]
-
-
-@pytest.fixture
-def open_table(emulator: bigquery_emulator.Emulator, tmp_path: Path) -> Callable[..., GcpBilling]:
-    def make(table: str, on_bytes: Callable[[int], None] = lambda _: None, **options: Any) -> GcpBilling:
-        chosen = GcpBilling.Options(
-            table=table,
-            partition_expression="DATE(export_time)",
-            api_endpoint=emulator.rest,
-            storage_endpoint=emulator.storage,
-            **options,
-        )
-        return GcpBilling("gcp", chosen, tmp_path / "landing", on_bytes)
-
-    return make
 
 
 def load_all(gcp: GcpBilling) -> pl.DataFrame:
@@ -260,29 +167,13 @@ def test_the_months_edge_is_the_bills_in_california_and_ours_in_utc(
     assert charges.select("billing_period", "usage_period").row(0) == (date(2026, 1, 1), date(2026, 2, 1))
 
 
-def typed(field: pa.Field) -> bigquery.SchemaField:
-    """Say what BigQuery calls a column's type."""
-    dtype, mode = field.type, "NULLABLE"
-    if pa.types.is_list(dtype):
-        dtype, mode = dtype.value_type, "REPEATED"
-    if pa.types.is_struct(dtype):
-        return bigquery.SchemaField(field.name, "RECORD", mode=mode, fields=[typed(inner) for inner in dtype])
-    names = {"string": "STRING", "double": "FLOAT", "bool": "BOOLEAN"}
-    kind = "NUMERIC" if pa.types.is_decimal(dtype) else names.get(str(dtype), "TIMESTAMP")
-    return bigquery.SchemaField(field.name, kind, mode=mode)
-
-
 def test_the_sample_company_s_files_load_into_bigquery_and_read_back(
-    open_table: Callable[..., GcpBilling], tmp_path: Path, emulator: bigquery_emulator.Emulator
+    open_table: Callable[..., GcpBilling], tmp_path: Path, emulator: Emulator
 ) -> None:
     google.write(tmp_path / "company", months=[date(2026, 7, 1)])
     (path,) = (tmp_path / "company/gcp").glob("*_017E3A_52C9D8_6B40F1/2026-07-*.parquet")
     native = pl.read_parquet(path)
-    client = bigquery.Client(
-        project="acme-billing",
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options=ClientOptions(api_endpoint=emulator.rest),
-    )
+    client = client_of(emulator)
     table = "acme-billing.export.meridian"
     client.create_dataset("export", exists_ok=True, timeout=20)
     client.create_table(bigquery.Table(table, schema=[typed(field) for field in EXPORT]), exists_ok=True, timeout=20)
