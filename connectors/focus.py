@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors import checking, focus_charges, gcp_focus, tabular
+from connectors import checking, focus_charges, focus_prepaid, gcp_focus, tabular
 from connectors.checking import Check
 from connectors.delivered import DeliveredFiles, DeliveryOptions
 from connectors.focus_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
+from connectors.misplaced import LITELLM_FOCUS, LITELLM_FOCUS_FIX
 from connectors.source import Landed, Totals
 from models.errors import BadInput
 from models.facts import Fact
@@ -39,7 +40,7 @@ class Focus(DeliveredFiles):
             BadInput: the file does not say, or has no line.
         """
         bill = _bill(path, name)
-        bill.require()
+        _require(path, bill)
         with tabular.readable(name):
             months = tabular.scan(path).select(bill.month().unique()).collect(engine="streaming").to_series()
         if months.is_empty():
@@ -66,8 +67,10 @@ def totals(landed: Landed, *, listed: bool) -> Totals:
     period = landed.version.billing_period
     sums: dict[str, Any] = {}
     for path, bill in _bills(landed):
-        bill.require()
+        _require(path, bill)
         checking.add(sums, _tally(path, bill, _checks(bill, period if listed else None), _sums(bill, period)))
+    if sums["bought"]:
+        focus_prepaid.refuse(_bills(landed), period)
     if not sums["lines"]:
         raise BadInput(landed.version.files[0].name, "the export has no lines", EMPTY)
     return Totals(
@@ -94,15 +97,32 @@ def _bills(landed: Landed) -> list[tuple[Path, FocusColumns]]:
     return [(path, _bill(path, file.name)) for file, path in files]
 
 
+def _require(path: Path, bill: FocusColumns) -> None:
+    """Check that it is a bill, and that no column is missing."""
+    with tabular.readable(bill.name):
+        first = tabular.scan(path).head(1).filter(_is_litellm(bill)).collect()
+    if first.height:
+        raise BadInput(bill.name, LITELLM_FOCUS, LITELLM_FOCUS_FIX, "row 1")
+    bill.require()
+
+
+def _is_litellm(bill: FocusColumns) -> pl.Expr:
+    """Tell lines of LiteLLM's FOCUS export: a model's requests, which no provider bills a language model by."""
+    requests = pl.all_horizontal(bill.text(name) == "Requests" for name in ("ConsumedUnit", "PricingUnit"))
+    model = bill.text("ChargeDescription") == bill.text("ResourceId")
+    return (requests & model & (bill.text("ServiceSubcategory") == "Generative AI")).fill_null(value=False)
+
+
 def _tally(path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Mapping[str, pl.Expr]) -> dict[str, Any]:
-    columns = (*REQUIRED, *PROVIDERS, *AMOUNTS, *INSTANTS, *MAPS, "InvoiceId")
+    columns = (*REQUIRED, *PROVIDERS, *AMOUNTS, *INSTANTS, *MAPS, "InvoiceId", "CommitmentDiscountId")
     return checking.summed(path, bill.name, bill.headers(dict.fromkeys(columns)), sums, checks)
 
 
 def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:
     """Sum the month's own lines; the invoice id came with 1.2, and without it nothing says that a bill is final."""
     own = (bill.month() == pl.lit(period)).fill_null(value=False)
-    sums = {"lines": own.sum(), "open": (own & bill.text("InvoiceId").is_null()).sum()}
+    bought = (own & focus_prepaid.is_purchase(bill)).fill_null(value=False)
+    sums = {"lines": own.sum(), "open": (own & bill.text("InvoiceId").is_null()).sum(), "bought": bought.sum()}
     for name, column in NATIVE.items():
         if bill.has(column):
             sums |= checking.money(name, pl.when(own).then(bill.cell(column)))

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from connectors import strict_json, tabular
 from connectors.landing import Entry, Location, as_listed, jailed, open_location
+from connectors.misplaced import refuse_scrape
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput, BadSettings
 from models.months import next_month
@@ -156,6 +157,7 @@ def rows(path: Path, name: str, separator: str = ",") -> Iterator[tuple[int, Map
             frame = pl.read_parquet(path, glob=False)
         yield from enumerate(frame.iter_rows(named=True), 1)
         return
+    refuse_scrape(path, name)
     with tabular.readable(name), _opened(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
         try:
             yield from (_objects(text, name) if is_json(name) else _cells(text, name, separator))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet as arrow_parquet
 
+from connectors.misplaced import refuse_scrape
 from models.errors import BadInput
 
 ROW: Final = "__source_row"
@@ -69,6 +70,8 @@ def native_schema(path: Path, name: str) -> Mapping[str, pl.DataType]:
             raise BadInput(name, "the file is empty", AGAIN)
         if is_parquet(path):
             check_parquet(path)
+        else:
+            refuse_scrape(path, name)
         schema = scan(path).collect_schema()
     if twice := [column for column in schema if column.rpartition("_duplicated_")[0] in schema]:
         raise BadInput(name, f"the header names column {twice[0].rpartition('_duplicated_')[0]} twice", AGAIN)

@@ -22,6 +22,7 @@ from typing import IO, Any, Final, NamedTuple, cast
 from pyarrow import parquet
 
 from connectors import strict_json, tabular
+from connectors.misplaced import refuse_scrape
 from models.errors import BadInput
 
 Item = Mapping[str, Any]
@@ -133,6 +134,7 @@ def rows(path: Path, name: str, share: float = 0.0, wanted: Sequence[str] | None
         if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in {b"{", b"["}:
             yield from _json_rows(binary, first, Tolerance(name, share))
         else:
+            refuse_scrape(path, name)
             yield from _csv_rows(binary, name)
 
 

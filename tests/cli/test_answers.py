@@ -125,6 +125,14 @@ def test_limits_are_kept(desk: Desk) -> None:
     assert len(desk.type("unattributed", "--json", "--limit", "2").json) == 2
 
 
+def test_models_show_what_a_million_tokens_and_a_request_cost(desk: Desk) -> None:
+    shown = desk.type("models", "--limit", "30").out
+    assert "per M tokens" in shown
+    assert "per request" in shown
+    priced = [row for row in desk.type("models", "--limit", "30", "--json").json if row["cost_per_million_tokens"]]
+    assert {row["hosting"] for row in priced if row["cost_per_request"]} >= {"api", "self_hosted"}
+
+
 def test_rules_are_listed_in_the_order_they_are_tried(desk: Desk) -> None:
     ours = desk.type("rules", "--json").json
     (asked,) = desk.type("query", "--json", "select list(rule_id order by position) as ids from reference.rules").json

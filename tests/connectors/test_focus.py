@@ -247,6 +247,69 @@ def test_what_a_commitment_left_unused_has_cost_and_no_quantity(tmp_path: Path, 
     assert charges.select(columns).rows() == [("Used", 2, Decimal("3.5")), ("Unused", None, Decimal("1.5"))]
 
 
+TOP_UP = {
+    "ProviderName": "OpenAI",
+    "ServiceName": "OpenAI API",
+    "ChargeCategory": "Purchase",
+    "ChargeDescription": "API credit top-up",
+    "ConsumedQuantity": None,
+    "BilledCost": 100.0,
+    "EffectiveCost": 100.0,
+}
+TOKENS = {"ProviderName": "OpenAI", "ServiceName": "OpenAI API", "ChargeDescription": "gpt-4o, output"}
+
+
+@pytest.mark.parametrize(
+    ("bought", "used"),
+    [
+        (TOP_UP, TOKENS),
+        (TOP_UP | {"ChargeDescription": "Order 17", "ServiceName": "Order"}, TOKENS | {"BilledCost": 0.0}),
+    ],
+    ids=["says that it is of credits", "usage was billed as nothing"],
+)
+def test_what_is_paid_in_advance_counts_once(
+    tmp_path: Path, read: Read, bought: dict[str, Any], used: dict[str, Any]
+) -> None:
+    path = tmp_path / "bill.csv"
+    said = (
+        r"bill.csv, row 2, column EffectiveCost: '100.0' is paid in advance for usage of OpenAI .* count twice.*0, as"
+    )
+    with pytest.raises(BadInput, match=said):
+        read(write(path, line(**used), line(**bought)))
+    charges, _ = read(write(path, line(**used), line(**bought | {"EffectiveCost": 0.0})))
+    assert charges["effective_cost"].sum() == Decimal("3.5")
+
+
+@pytest.mark.parametrize(
+    ("bought", "used"),
+    [
+        (TOP_UP, {"BillingAccountId": "another"}),
+        (TOP_UP, TOKENS | {"EffectiveCost": 0.0}),
+        (TOP_UP | {"ChargeDescription": "Seats", "ServiceName": "Seats"}, TOKENS),
+        (TOP_UP | {"ProviderName": "AWS"}, TOKENS | {"ProviderName": "AWS"}),
+        (TOP_UP | {"CommitmentDiscountId": "plan-1"}, TOKENS | {"CommitmentDiscountId": "plan-1", "BilledCost": 0.0}),
+    ],
+    ids=["another account", "usage without a cost", "seats beside usage", "a cloud's marketplace", "a commitment"],
+)
+def test_a_purchase_that_nobody_counts_twice_is_a_cost(
+    tmp_path: Path, read: Read, bought: dict[str, Any], used: dict[str, Any]
+) -> None:
+    charges, _ = read(write(tmp_path / "bill.csv", line(**used), line(**bought)))
+    assert charges.filter(pl.col("charge_category") == "Purchase")["effective_cost"].to_list() == [100]
+
+
+@pytest.mark.parametrize("dropped", [(), ("BillingPeriodStart", "BillingPeriodEnd")])
+def test_litellms_export_is_no_bill_and_told_who_reads_its_logs(
+    tmp_path: Path, source: Callable[..., Focus], dropped: tuple[str, ...]
+) -> None:
+    model = {"ChargeDescription": "gpt-4o", "ResourceId": "gpt-4o", "ServiceSubcategory": "Generative AI"}
+    requests = {"ConsumedUnit": "Requests", "PricingUnit": "Requests", "ProviderName": "openai"}
+    one = {name: cell for name, cell in line(**model, **requests).items() if name not in dropped}
+    bill = source(write(tmp_path / "bill.parquet", one))
+    with pytest.raises(BadInput, match=r"bill.parquet, row 1: is of LiteLLM's FOCUS export.* spend logs by `litellm`"):
+        bill.versions()
+
+
 def test_credits_and_taxes_keep_their_amounts(tmp_path: Path, read: Read) -> None:
     credit = line(ChargeCategory="Credit", BilledCost=-2.0, EffectiveCost=-2.0, ConsumedQuantity=None)
     tax = line(ChargeCategory="Tax", BilledCost=0.4, EffectiveCost=0.4)

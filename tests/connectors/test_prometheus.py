@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import stamina
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from connectors.metric_pulls import Pace
 from connectors.prometheus import Prometheus
 from connectors.prometheus_series import share
 from connectors.source import Totals
@@ -412,6 +416,25 @@ def test_long_ranges_are_cut_into_as_many_points_as_prometheus_gives(
     forms = [request.form for request, _ in httpserver.log]
     points = [(int(form["end"]) - int(form["start"])) // int(form["step"]) + 1 for form in forms]
     assert 8000 < max(points) <= 11_000
+
+
+def test_requests_keep_their_distance_and_are_so_many_at_once() -> None:
+    pace = Pace(2, 0.05)
+    began: list[float] = []
+    running: list[None] = []
+
+    def asks(_: int) -> int:
+        with pace.turn():
+            began.append(time.monotonic())
+            running.append(None)
+            time.sleep(0.15)
+            at_once = len(running)
+            running.pop()
+            return at_once
+
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(asks, range(6))) <= 2
+    assert min(later - first for first, later in pairwise(sorted(began))) >= 0.045
 
 
 def test_what_passes_by_itself_is_tried_again_and_what_does_not_is_not(

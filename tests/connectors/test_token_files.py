@@ -314,6 +314,40 @@ def test_a_payload_of_another_kind_is_refused_and_told_who_reads_it(
         read(kind, example(name), **options)
 
 
+GPUS = {
+    "columns": {"hour": "time", "busy_fraction": "util", "resource_id": "machine"},
+    "unit": "percent",
+    "sample_seconds": 60,
+}
+JOBS = {
+    "columns": {
+        "job_id": "id",
+        "started_at": "start",
+        "ended_at": "end",
+        "accelerator_count": "gpus",
+        "resource_name": "node",
+    }
+}
+SCRAPES = {
+    "vllm": 'vllm:prompt_tokens_total{engine="0",model_name="qwen"} 9.8e+07\nvllm:generation_tokens_total 4\n',
+    "dcgm": "# HELP DCGM_FI_DEV_GPU_UTIL GPU utilization (in %).\n# TYPE DCGM_FI_DEV_GPU_UTIL gauge\n",
+    "bare": "process_cpu_seconds_total 0.4\n",
+}
+
+
+@pytest.mark.parametrize("scrape", SCRAPES)
+@pytest.mark.parametrize("kind", ["generic_tokens", "litellm", "generic_gpu", "gpu_jobs", "slurm", "focus", "aws_cur"])
+def test_a_scrape_of_metrics_is_refused_and_told_who_reads_it(tmp_path: Path, kind: str, scrape: str) -> None:
+    (tmp_path / "metrics.csv").write_text(SCRAPES[scrape])
+    options: Mapping[str, Any] = {"generic_tokens": GENERIC, "generic_gpu": GPUS, "gpu_jobs": JOBS}.get(kind, {})
+    chosen = connector(kind)
+    source = chosen(
+        "usage", chosen.Options(location=str(tmp_path / "metrics.csv"), **options), tmp_path / "landing", lambda _: None
+    )
+    with pytest.raises(BadInput, match=r"metrics\.csv, line 1: is a scrape of metrics: .* read that by `prometheus`"):
+        source.versions()
+
+
 @pytest.mark.real_data
 def test_the_langfuse_page_is_read(read: Read) -> None:
     (row,) = read("langfuse", example("langfuse_observation_v2"))

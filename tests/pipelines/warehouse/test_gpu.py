@@ -260,7 +260,7 @@ def test_a_refund_follows_the_money_it_adjusts() -> None:
 
 @st.composite
 def _cases(draw: st.DrawFn) -> tuple[Bill, Evidence]:
-    machines, samples, jobs = [], [], []
+    machines, samples, jobs, split = [], [], [], []
     for number in range(1, draw(st.integers(2, 3))):
         hours = draw(st.integers(2, 30))
         price = draw(st.decimals("0.000000000001", "100", places=12, allow_nan=False))
@@ -274,7 +274,35 @@ def _cases(draw: st.DrawFn) -> tuple[Bill, Evidence]:
             length = draw(st.floats(0.1, 20, allow_nan=False))
             kind = draw(st.sampled_from(["training", "inference", None]))
             jobs.append(job(number, first, first + length, draw(st.floats(0.1, 6)), workload=kind))
-    return bill(*machines), evidence(*samples, jobs=jobs)
+        for hour in range(draw(st.integers(0, hours))):
+            costs = {name: draw(st.integers(0, 10**14)) for name in ("used_cost", "unused_cost")}
+            split.append({"machine": number, "hour": START + timedelta(hours=hour), **costs})
+    known = evidence(*samples, jobs=jobs, split=split)
+    return _held_in_reserve(draw, bill(*machines)), known
+
+
+def _held_in_reserve(draw: st.DrawFn, made: Bill) -> Bill:
+    """Call some machine-hours unused reservations, and let a Capacity Block's fee be for some of the others."""
+    unused = draw(st.sets(st.sampled_from(made.hours["machine"].unique().to_list())))
+    idle = pl.when(pl.col("machine").is_in(list(unused))).then(pl.lit("unused_reservation")).alias("idle_reason")
+    hours, owned = made.hours.with_columns(idle), made.owned.with_columns(idle)
+    length = draw(st.integers(0, 30))
+    if not length:
+        return Bill(made.machines, hours, owned)
+    block = bill(machine(99, hours=length, price=str(draw(st.decimals("0.000000000001", "100", places=12)))))
+    own = block.hours.with_columns(pl.lit(None, MONEY).alias("gpu_hours"))
+    fees = own.select("hour", "effective_cost", block="machine").with_columns(
+        is_billed=pl.lit(draw(st.booleans())), is_told=pl.lit(draw(st.booleans()))
+    )
+    used = draw(st.sets(st.integers(0, hours.height - 1)))
+    in_blocks = hours.filter(pl.int_range(pl.len()).is_in(sorted(used))).select(
+        "machine", "hour", "gpu_hours", block=pl.lit(99, pl.Int64), is_unused=pl.col("idle_reason").is_not_null()
+    )
+    last = owned["daily_id"].max()
+    paid = block.owned.with_columns(pl.col("daily_id") + last)
+    return Bill(
+        pl.concat([made.machines, block.machines]), pl.concat([hours, own]), pl.concat([owned, paid]), fees, in_blocks
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -288,7 +316,7 @@ def test_parts_sum_to_the_bill_and_no_step_is_negative(case: tuple[Bill, Evidenc
     for name in COST_COLUMNS:
         assert rows[name].to_list() == rows[f"{name}_of_parts"].to_list()
     assert all(cost >= 0 for cost in parts["effective_cost"])
-    assert set(parts["idle_reason"]) <= set(STEPS)
+    assert set(parts["idle_reason"]) <= {*STEPS, "unused_reservation"}
 
 
 def _draws(cdf: Path, column: int, count: int) -> list[float]:
