@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MONTH_COLUMNS: Final = ("period", "usage_period", "billing_period", "month")
 _EXAMPLE: Final = "date '2026-09-01'"  # the month in the files of `queries/`, so that each runs as it stands
+# A year of its thousands of definitions a month would be most of the workbook.
+_OF_ITS_MONTH: Final = frozenset({"claim_sensitivity"})
 MOST_ROWS: Final = 1_000_000  # a sheet holds 1,048,576
 _MANY: Final = 200  # rows of a mart that the page shows; the workbook has them all
 
@@ -138,7 +140,7 @@ class Pack:
     definitions: Mapping[str, Mapping[str, str]]
     """mart → column → meaning; the mart's own meaning under an empty name."""
     marts: Mapping[str, tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]]
-    """mart → its columns and its rows of this month and the eleven before."""
+    """mart → its columns and its rows of this month and the eleven before, of the longest of this month alone."""
     loads: tuple[tuple[str, str], ...]
     """Which loads and attributions of the invoice month the report stands on."""
     line_count: int
@@ -177,7 +179,8 @@ def _rows(
     connection: Connection, mart: str, period: date, marts: Mapping[str, Mapping[str, str]]
 ) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
     dated = next((column for column in _MONTH_COLUMNS if column in marts[mart]), None)
-    span = f"where {dated} <= date '{period}' and {dated} > date '{period}' - interval 12 month" if dated else ""
+    months = 1 if mart in _OF_ITS_MONTH else 12
+    span = f"where {dated} <= date '{period}' and {dated} > date '{period}' - interval {months} month" if dated else ""
     found = connection.sql(f"select * from marts.{mart} {span} order by all limit {MOST_ROWS}")
     return tuple(found.columns), found.fetchall()
 

@@ -112,6 +112,17 @@ def test_a_page_shows_nothing_of_later_months(company: Company) -> None:
     assert "There is no month before this one" in render(july)
 
 
+def test_the_workbook_has_a_year_of_each_mart_and_one_month_of_the_thousands_of_definitions(company: Company) -> None:
+    marts = gather(company.settings, AUGUST).marts
+
+    def periods(mart: str, column: str) -> set[date]:
+        columns, rows = marts[mart]
+        return {row[columns.index(column)] for row in rows}
+
+    assert periods("costs_by_workload", "usage_period") == {JULY, AUGUST}
+    assert periods("claim_sensitivity", "period") == {AUGUST}
+
+
 def test_the_idle_picture_adds_up(company: Company) -> None:
     shown = gather(company.settings, AUGUST).tables["idle"].rows
     (whole,) = company.ask(
