@@ -138,24 +138,51 @@ checkpoints as (
 runs as (
     select
         date_trunc('month', started_on)::date as period,
-        run_kind,
+        -- Bills write training and fine-tuning jobs alike: one that nobody declares to be training may be either.
+        case
+            when workload = 'fine_tuning' and run_kind = 'job' then 'told'
+            when workload = 'fine_tuning' then 'of_no_job'
+            else 'untold'
+        end as kind,
         effective_cost
     from marts.training_runs
-    where workload = 'fine_tuning' and effective_cost > 0
+    where
+        effective_cost > 0
+        and (
+            workload = 'fine_tuning'
+            or workload = 'training' and run_kind = 'job' and evidence is distinct from 'declared'
+        )
 ),
 
+told as (
+    select
+        period,
+        quantile_cont(effective_cost::double, 0.1) as low,
+        quantile_cont(effective_cost::double, 0.5) as middle,
+        quantile_cont(effective_cost::double, 0.9) as high
+    from runs
+    where kind = 'told'
+    group by all
+),
+
+-- Jobs that may be fine-tuning as well widen the ends: the cheap ones the lower, the dear ones the upper.
 fine_tuning as (
     select
         'fine_tuning_run' as metric,
-        period,
-        quantile_cont(effective_cost::double, 0.1) filter (where run_kind = 'job') as measured_low,
-        quantile_cont(effective_cost::double, 0.5) filter (where run_kind = 'job') as measured,
-        quantile_cont(effective_cost::double, 0.9) filter (where run_kind = 'job') as measured_high,
-        sum(effective_cost) filter (where run_kind = 'job') as measured_cost,
-        coalesce(sum(effective_cost) filter (where run_kind != 'job'), 0) as undecided_cost,
-        count(*) filter (where run_kind = 'job')::bigint as sample_size,
-        null as note
+        runs.period,
+        quantile_cont(runs.effective_cost::double, 0.1) filter (
+            where runs.kind = 'told' or runs.kind = 'untold' and runs.effective_cost < told.low
+        ) as measured_low,
+        any_value(told.middle) as measured,
+        quantile_cont(runs.effective_cost::double, 0.9) filter (
+            where runs.kind = 'told' or runs.kind = 'untold' and runs.effective_cost > told.high
+        ) as measured_high,
+        sum(runs.effective_cost) filter (where runs.kind = 'told') as measured_cost,
+        coalesce(sum(runs.effective_cost) filter (where runs.kind != 'told'), 0) as undecided_cost,
+        count(*) filter (where runs.kind = 'told')::bigint as sample_size,
+        'Jobs that may be training or fine-tuning: ' || count(*) filter (where runs.kind = 'untold') as note
     from runs
+    inner join told using (period)
     group by all
 ),
 

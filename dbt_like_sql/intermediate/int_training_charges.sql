@@ -58,6 +58,7 @@ select
     charges.provider_name, -- Who provides the service.
     charges.service_name, -- Product name.
     charges.workload, -- training, fine_tuning, or storage for checkpoints.
+    charges.evidence, -- How we know.
     charges.resource_id, -- Resource of the bill; null where it names none.
     charges.resource_name, -- Name a person chose where the id carries one.
     attempts.attempt_number, -- 1, 2, … for the same resource; null where the bill names none.

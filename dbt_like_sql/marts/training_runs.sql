@@ -56,6 +56,7 @@ runs as (
         if(charges.resource_id is null, charges.service_name, null) as service_name,
         if(charges.resource_id is null, charges.llm_model, null) as unnamed_model,
         max(charges.resource_name) as resource_name,
+        if(count(distinct charges.evidence) = 1, max(charges.evidence), null) as evidence,
         if(count(distinct charges.team) = 1, max(charges.team), null) as team,
         if(count(distinct charges.llm_model) = 1, max(charges.llm_model), null) as llm_model,
         if(count(distinct charges.accelerator) = 1, max(charges.accelerator), null) as accelerator,
@@ -82,6 +83,7 @@ select
         as run_name, -- Name a person chose; of unnamed runs, the service.
     runs.attempt_number, -- 1, 2, … for the same resource after more than two days of rest; null for unnamed runs.
     runs.attempt_number > 1 as is_repeat, -- The same name ran before.
+    runs.evidence, -- How we know its workload; null where its lines differ.
     runs.team, -- Resolved by dimensions.team; null where none or several.
     runs.llm_model, -- Language model trained or tuned, where the bill names one.
     runs.accelerator, -- Accelerator of the machine; null where none or several.
