@@ -65,6 +65,7 @@ select
     charges.team, -- Resolved by dimensions.team.
     charges.llm_model, -- Language model.
     charges.accelerator, -- Accelerator of the machine.
+    charges.outcome, -- How the jobs that held it ended; null where no record says.
     charges.effective_cost -- Amortized cost after negotiated discounts.
 from charges
 left join attempts using (source, workload, resource_id, usage_date)

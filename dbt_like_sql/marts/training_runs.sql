@@ -2,7 +2,7 @@
 What each training and fine-tuning run cost, as far as bills name them, and what its checkpoints cost to keep. run_kind:
 job (the bill names a training or tuning job), machine (a machine that trained; several jobs may share it), unnamed
 (the bill names nothing), checkpoints (storage whose name says so). A resource that rests for more than two days begins
-another attempt: a job name seen again is a repeat or a retry. outcome is null: bills do not say how a run ended.
+another attempt: a job name seen again is a repeat or a retry. Bills do not say how a run ended; job records do.
 One row per source, workload, resource and attempt; without a resource, per source, workload, service and model.
 */
 with
@@ -63,7 +63,10 @@ runs as (
         min(charges.usage_date) as started_on,
         max(charges.usage_date) as ended_on,
         count(distinct charges.usage_date)::integer as day_count,
-        sum(charges.effective_cost)::decimal(38, 12) as effective_cost
+        sum(charges.effective_cost)::decimal(38, 12) as effective_cost,
+        sum(charges.effective_cost) filter (where charges.outcome in ('failed', 'preempted'))::decimal(38, 12)
+            as lost_cost,
+        if(count(distinct charges.outcome) > 1, 'mixed', max(charges.outcome)) as outcome
     from charges
     group by all
 )
@@ -92,6 +95,7 @@ select
     runs.day_count, -- Days billed.
     used.gpu_hours, -- Accelerator-hours; null where the bill counts none.
     runs.effective_cost, -- Amortized cost after negotiated discounts.
-    null::varchar as outcome -- How it ended; null from a bill alone.
+    runs.lost_cost, -- What of it went to jobs that failed or were preempted; null where no record says so.
+    runs.outcome -- completed, failed, preempted, cancelled, running or mixed, by job records; null where none says.
 from runs
 left join used using (source, workload, resource_id, attempt_number)

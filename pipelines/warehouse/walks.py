@@ -282,7 +282,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
     ),
     "training_runs": (
         Walk(
-            ("effective_cost",),
+            ("effective_cost", "lost_cost"),
             (
                 "source",
                 "provider_name",
@@ -293,7 +293,11 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
                 "if(run_id is null, run_name, null)",
                 "if(run_id is null, llm_model, null)",
             ),
-            "select *, resource_id as run_id, service_name as run_name from intermediate.int_training_charges",
+            """
+            select *, resource_id as run_id, service_name as run_name,
+                if(outcome in ('failed', 'preempted'), effective_cost, 0) as lost_cost
+            from intermediate.int_training_charges
+            """,
         ),
     ),
     "cost_variance": (

@@ -46,8 +46,10 @@ def measured(checks: pl.DataFrame, claim_id: str) -> dict[str, Any]:
     return {row["period"]: (row["measured_low"], row["measured"], row["measured_high"]) for row in rows.to_dicts()}
 
 
-def test_at_least_five_claims_hold_and_five_fail(checks: pl.DataFrame) -> None:
-    newest = checks.filter(pl.col("period") == PERIODS[-1])
+def test_at_least_five_claims_hold_and_five_fail_on_bill_lines_without_those_of_a_price_list(
+    checks: pl.DataFrame,
+) -> None:
+    newest = checks.filter(pl.col("period") == PERIODS[-1], ~pl.col("claim_id").str.contains("^gpt-4o-|^long-context-"))
     counts = dict(newest.group_by("verdict").len().iter_rows())
     assert counts["holds"] >= 5, counts
     assert counts["fails"] >= 5, counts

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.warehouse.build import sql_models
 from tests.accuracy.test_attribution import asked, judged
 from tests.accuracy.test_claims_golden import ENDPOINT, PERIODS, measured, native, served
 
@@ -203,3 +204,14 @@ def test_utilization_is_what_native_metrics_and_jobs_say_over_all_hours_paid(
         assert 0 < busy < total - unseen < total
         ends = busy / total, busy / (total - unseen), (busy + unseen) / total
         assert (low, point, high) == pytest.approx(ends, rel=1e-6)
+
+
+def test_every_what_if_prints_what_it_assumes_and_changes_no_charge(company: Path) -> None:
+    marts = [model.name for model in sql_models() if model.name.startswith("what_if_")]
+    assert len(marts) == 5
+    for mart in marts:
+        rows = asked(company, f"select assumptions from marts.{mart}")
+        assert rows.height, mart
+        assert all(len(text) > len("plan.batch_discount") for text in rows["assumptions"]), mart
+    read = {table for model in sql_models() if not model.name.startswith("what_if_") for table in model.depends_on}
+    assert not {table for table in read if "what_if_" in table}

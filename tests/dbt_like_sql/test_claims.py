@@ -315,6 +315,37 @@ def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
     assert found[0] == found[2]
 
 
+@given(generated=lines, dollar=cents)
+@settings(max_examples=4, deadline=None)
+def test_moving_a_dollar_from_unattributed_to_inference_moves_nothing_else(
+    shared: Warehouse, generated: list[Any], dollar: Decimal
+) -> None:
+    costs = "select workload, evidence, sum(effective_cost) from marts.costs_by_workload group by all"
+    claim = (
+        "select * from marts.claim_checks where claim_id = 'inference-80-20' and period = date '2026-01-01' "
+        "and verdict != 'no_data'"
+    )
+    found, answers_of = [], []
+    for workload, evidence in ((Workload.UNATTRIBUTED, "none"), (Workload.INFERENCE, "declared")):
+        fill(shared, generated)
+        charge(shared, 98, Workload.UNATTRIBUTED, "none", 1000)
+        charge(shared, 99, workload, evidence, dollar)
+        shared.connection.execute("delete from ledger.loads")
+        load(shared)
+        shared.refresh(*MARTS, "claim_checks", "costs_by_workload", "gpu_idle_costs")
+        found.append({row[:2]: row[2] for row in shared.connection.sql(costs).fetchall()})
+        answers_of.append(shared.rows(claim)[0])
+    before, after = found
+    changed = {key: after.get(key, 0) - before.get(key, 0) for key in {*before, *after}}
+    moved = {("inference", "declared"): dollar, ("unattributed", "none"): -dollar}
+    assert {key: change for key, change in changed.items() if change} == {k: v for k, v in moved.items() if v}
+    was, now = answers_of
+    assert now["measured_cost"] == was["measured_cost"]
+    assert now["measured_low"] >= was["measured_low"]
+    assert now["measured_high"] == was["measured_high"]
+    assert was["undecided_cost"] - now["undecided_cost"] == dollar
+
+
 @given(generated=lines, more=cents)
 @settings(max_examples=5, deadline=None)
 def test_intervals_contain_their_point_and_widen_with_unattributed_money(

@@ -365,6 +365,22 @@ def test_a_run_is_a_resource_until_it_rests(warehouse: Warehouse) -> None:
     assert warehouse.refusals() == set()
 
 
+def test_job_records_say_how_a_run_ended_and_what_was_lost(warehouse: Warehouse) -> None:
+    charge(warehouse, 1, "unattributed", 30, resource_id="i-1", accelerator="A100", accelerator_count=8)
+    ended = {1: ("training", "completed", 10), 2: ("training", "preempted", 5), 3: ("fine_tuning", "failed", 12)}
+    for part, (workload, outcome, cost) in {**ended, 4: ("inference", "running", 3)}.items():
+        costs = dict.fromkeys(("billed_cost", "effective_cost", "net_cost", "gpu_hours"), cost)
+        told = {"workload": workload, "evidence": "measured", "accelerator": "A100", "outcome": outcome}
+        warehouse.add("computed.gpu_allocations", daily_id=1, part=part, method="jobs", is_busy=True, **told, **costs)
+    warehouse.load()
+    warehouse.refresh()
+    found = warehouse.rows("select workload, effective_cost, lost_cost, outcome from marts.training_runs order by 1")
+    assert [tuple(row.values()) for row in found] == [
+        ("fine_tuning", 12, 12, "failed"),
+        ("training", 15, 5, "mixed"),
+    ]
+
+
 SABOTAGE = {
     "assert_commitment_utilization_sum_to_charges": "update marts.commitment_utilization set unused_cost = 9",
     "assert_cogs_and_rnd_costs_sum_to_charges": "update marts.cogs_and_rnd_costs set effective_cost = 9",
