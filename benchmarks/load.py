@@ -82,11 +82,11 @@ def measured(folder: Path, lines: int, repeats: int) -> dict[str, Any]:
     for _ in range(repeats):
         floors.append(_process("floor", folder))
         loads.append(_process("load", folder))
-    first, stages = _apportion_run(folder)
-    unchanged = min(_apportion_run(folder)[0] for _ in range(repeats))
+    first, stages = apportion_run(folder)
+    unchanged = min(apportion_run(folder)[0] for _ in range(repeats))
     (folder / "rules.yaml").write_text(RULE, encoding="utf-8")
     (folder / "apportion.yaml").write_text(CONFIG.format(bills=bills) + "rules: [rules.yaml]\n", encoding="utf-8")
-    tagged, _ = _apportion_run(folder)
+    tagged, _ = apportion_run(folder)
     floor, load = (min(runs, key=lambda run: run["seconds"]) for runs in (floors, loads))
     return {
         "lines": lines,
@@ -192,7 +192,7 @@ def _apportion(folder: Path, *python: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
 
 
-def _apportion_run(folder: Path) -> tuple[float, dict[str, float]]:
+def apportion_run(folder: Path) -> tuple[float, dict[str, float]]:
     """Time the command as people start it, Python's own start included, and each step that it says it takes."""
     start = time.perf_counter()
     said = _apportion(folder).stderr

@@ -86,7 +86,7 @@ def tagged(company: Path) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def untagged(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     folder = tmp_path_factory.mktemp("untagged")
-    ran(folder, tagging="none")
+    ran(folder, tagging="none", sources=("aws", "gcp", "gcp_europe"))
     return judged(folder)
 
 

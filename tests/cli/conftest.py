@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import pytest
+import yaml
 
 from examples.sample import write_sample
 from pipelines.cli.app import main
@@ -62,16 +64,29 @@ class Desk:
         return Answer(int(status or 0), out.getvalue(), said.getvalue())
 
 
-def made(folder: Path, lines: int | None = None, tagging: Literal["half", "none"] = "half") -> Desk:
-    """Write the sample company and its configuration."""
-    write_sample(folder, lines=lines, tagging=tagging)
-    shutil.copy(str(files("examples") / "apportion.yaml"), folder)
-    return Desk(folder)
+def made(
+    folder: Path,
+    lines: int | None = None,
+    tagging: Literal["half", "none"] = "half",
+    sources: Collection[str] | None = None,
+) -> Desk:
+    """Write the sample company and its configuration; of its bills alone if sources are named."""
+    shipped = files("examples") / "apportion.yaml"
+    desk = Desk(folder)
+    if sources is None:
+        write_sample(folder, lines=lines, tagging=tagging)
+        shutil.copy(str(shipped), desk.config)
+        return desk
+    write_sample(folder, lines=lines, tagging=tagging, gcp="gcp" in sources, tokens=False, gpu=False)
+    settings = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    settings["sources"] = [source for source in settings["sources"] if source["name"] in sources]
+    desk.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return desk
 
 
-def ran(folder: Path, lines: int | None = None, tagging: Literal["half", "none"] = "half") -> None:
+def ran(folder: Path, tagging: Literal["half", "none"] = "half", sources: Collection[str] | None = None) -> None:
     """Write the sample company and run the pipeline on its bills."""
-    answer = made(folder, lines, tagging).type("run")
+    answer = made(folder, tagging=tagging, sources=sources).type("run")
     assert answer.status == 0, answer.said
 
 

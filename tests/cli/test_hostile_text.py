@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import zipfile
-from importlib.resources import files
 from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 
-from examples.sample import write_sample
 from pipelines.cli.output import print_frame
-from tests.cli.conftest import Desk
+from tests.cli.conftest import Desk, made
 
 pytestmark = pytest.mark.pipeline
 
@@ -36,11 +33,7 @@ INVENTED = "USE1-Hyperscale:ml.x9.48xlarge"
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = Desk(tmp_path_factory.mktemp("attacked"))
-    write_sample(desk.folder, lines=2000, gcp=False, tokens=False, gpu=False)
-    settings = yaml.safe_load((files("examples") / "apportion.yaml").read_text(encoding="utf-8"))
-    aws = {"sources": [source for source in settings["sources"] if source["name"] == "aws"]}
-    desk.config.write_text(yaml.safe_dump(settings | aws), encoding="utf-8")
+    desk = made(tmp_path_factory.mktemp("attacked"), lines=2000, sources=["aws"])
     for file in (desk.folder / "bills").rglob("data/**/*.parquet"):
         bill = pl.read_parquet(file)
         tags = bill["resource_tags"].cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String}))).to_list()
