@@ -29,6 +29,7 @@ from connectors.generic_gpu import GenericGpu
 from models.money import MONEY
 from pipelines.ledger.load import load
 from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.plan import tagging_of
 from pipelines.settings import Settings
 from pipelines.warehouse.database import Build, replace_month, warehouse
 from pipelines.warehouse.gpu import refresh_gpu
@@ -55,6 +56,7 @@ def _measure(folder: Path, machines: int) -> int:
     before = os.getloadavg()[0]
     samples = _write(folder / "samples.parquet", machines)
     settings = Settings(home=folder / "home")
+    ledger, tagging = Ledger.of(settings), tagging_of(settings)
     # Each in a process of its own, so that its peak memory is its own.
     with get_context("spawn").Pool(1) as pool:
         loading = pool.apply(_load, (folder,))
@@ -62,10 +64,10 @@ def _measure(folder: Path, machines: int) -> int:
         pool.apply(_put_bill, (folder, machines))
     with warehouse(settings) as connection:
         began, busy = time.perf_counter(), time.process_time()
-        refresh_gpu(connection, Ledger.of(settings), settings)
+        refresh_gpu(connection, ledger, settings, tagging)
         joining = time.perf_counter() - began, time.process_time() - busy, _peak()
         began = time.perf_counter()
-        refresh_gpu(connection, Ledger.of(settings), settings)
+        refresh_gpu(connection, ledger, settings, tagging)
         again = time.perf_counter() - began
         parts, cost, whole = connection.sql(
             "select count(*), sum(effective_cost), (select sum(effective_cost) from ledger.charges_daily) "

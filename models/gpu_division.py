@@ -65,7 +65,7 @@ def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame, on
         owned: amounts with one owner each: `owned_id`, `ROW`, `OWNER` and `COST_COLUMNS`, `gpu_hours`. What has an
             `idle_reason` of its own, or no accelerator, is not divided.
         weighed: as `weights` gives it.
-        holders: `holder` and what is told of each, as `gpu_hours_held.held` gives it.
+        holders: `holder` and what is told of each, as `gpu_hours_held` gives it.
         on: what tells which weights are whose.
 
     Returns:
@@ -74,7 +74,7 @@ def divide(owned: pl.DataFrame, weighed: pl.DataFrame, holders: pl.DataFrame, on
     """
     is_open = pl.col("idle_reason").is_null() & pl.col("accelerator").is_not_null()
     amounts = [*COST_COLUMNS, "gpu_hours"]
-    told = holders.rename({name: f"held_{name}" for name in HOLDER})
+    told = holders.rename({name: f"held_{name}" for name in (*HOLDER, "evidence", "method")})
     parts = (
         owned.filter(is_open)
         .join(weighed, on=list(on))
@@ -102,12 +102,12 @@ def _owner() -> dict[str, pl.Expr]:
     first = {name: pl.coalesce(f"held_{name}", name) for name in ("llm_model", "team", "project")}
     return {
         "workload": pl.when(by_job).then("held_workload").otherwise("workload"),
-        "evidence": pl.when(by_job).then(pl.lit(Evidence.MEASURED.value)).otherwise("evidence"),
+        "evidence": pl.when(by_job).then("held_evidence").otherwise("evidence"),
         **{name: pl.when(by_job | ~known).then(said).otherwise(name) for name, said in first.items()},
         "namespace": pl.col("held_namespace"),
         "outcome": pl.col("held_outcome"),
         "method": pl.when(held)
-        .then(pl.lit("accelerators_held_by_jobs"))
+        .then("held_method")
         .when(pl.col("step") == "unallocated")
         .then(pl.lit("accelerators_nobody_held"))
         .when(pl.col("step") == "unused_reservation")

@@ -7,9 +7,21 @@ from typing import Final
 
 import polars as pl
 
+from models.facts import Schema
+from models.workloads import Evidence
+
 # What is told of a holder; the divided money keeps it.
 HOLDER: Final = ("workload", "llm_model", "team", "project", "namespace", "outcome")
 _ON: Final = ["machine", "hour"]
+# A bill's division of a node: whose a part of an hour was, how that is known, and what was used and left by it.
+SPLIT: Final[Schema] = {
+    "machine": pl.Int64,
+    "hour": pl.Datetime("us"),
+    **dict.fromkeys(HOLDER, pl.String),
+    "evidence": pl.String,
+    "used_cost": pl.Int128,
+    "unused_cost": pl.Int128,
+}
 
 
 def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ()) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -27,7 +39,7 @@ def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ())
 
     Returns:
         One row per machine-hour, holder and pod (`slot`, `holder`, `held` in device-microseconds, `pod`), with one of
-        `held` 0 and holder 0 where nobody held anything; and the holders: `holder` ≥ 1 and `HOLDER`.
+        `held` 0 and holder 0 where nobody held anything; and the holders: `holder` ≥ 1, `HOLDER`, `evidence`, `method`.
     """
     hour = pl.duration(hours=1)
     spans = jobs.with_columns(
@@ -70,29 +82,40 @@ def held(jobs: pl.DataFrame, capacity: pl.DataFrame, prefer: Sequence[str] = ())
     found = covered.join(named, on=[*_ON, "source"], how="left").select(
         "slot", pl.col("holder").fill_null(0), pl.col("held").fill_null(0), "pod"
     )
-    return found, holders
+    return found, holders.with_columns(
+        evidence=pl.lit(Evidence.MEASURED.value), method=pl.lit("accelerators_held_by_jobs")
+    )
 
 
-def split_shares(split: pl.DataFrame, capacity: pl.DataFrame) -> pl.DataFrame:
+def split_shares(split: pl.DataFrame, capacity: pl.DataFrame, jobs: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Turn a bill's division of its nodes among pods into time held: the unused part of the node was nobody's.
 
     Args:
-        split: per `machine` and `hour`: `used_cost` and `unused_cost`, in units of 10⁻¹².
+        split: `SPLIT`, costs in units of 10⁻¹².
         capacity: machine-hours that were billed: `slot`, `machine`, `hour`, `billed`.
+        jobs: how many holders jobs have; these are numbered after them.
 
     Returns:
-        One row per machine-hour: `slot`, `holder` 0 and `held`.
+        One row per machine-hour and holder: `slot`, `holder` (0 where nothing is told of it) and `held`; and the
+        holders, as `held` gives them.
     """
-    used, unused = (pl.col(name).cast(pl.Int128) for name in ("used_cost", "unused_cost"))
-    return (
-        split.filter((used >= 0) & (unused >= 0) & (used + unused > 0))
-        .join(capacity.select("slot", *_ON, "billed"), on=_ON)
-        .select(
-            "slot",
-            holder=pl.lit(0, pl.Int64),
-            held=(pl.col("billed").cast(pl.Int128) * used // (used + unused)).cast(pl.Int64),
-        )
+    told = [*HOLDER, "evidence"]
+    holders = split.select(told).unique().filter(pl.any_horizontal(pl.col(HOLDER).is_not_null())).sort(told)
+    holders = holders.with_columns(
+        holder=pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + jobs, method=pl.lit("bill_divides_its_node")
     )
+    parts = split.join(holders, on=told, how="left", nulls_equal=True).with_columns(pl.col("holder").fill_null(0))
+    parts = parts.group_by(*_ON, "holder").agg(pl.col("used_cost", "unused_cost").sum()).sort(*_ON, "holder")
+    used, unused = pl.col("used_cost"), pl.col("unused_cost")
+    whole = (used.sum() + unused.sum()).over(_ON)
+    parts = parts.filter((((used >= 0) & (unused >= 0)).all().over(_ON)) & (whole > 0))
+    parts = parts.join(capacity.select("slot", *_ON, "billed"), on=_ON).sort(*_ON, "holder")
+    # Of what is used in order, so that parts of a node nobody left anything of sum to its time.
+    up_to, billed = used.cum_sum().over(_ON), pl.col("billed").cast(pl.Int128)
+    shares = parts.select(
+        "slot", "holder", held=(billed * up_to // whole - billed * (up_to - used) // whole).cast(pl.Int64)
+    )
+    return shares, holders
 
 
 def _month_end() -> pl.Expr:

@@ -221,7 +221,7 @@ def facts_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
             refresh_months(settings, connection, progress)
             if refresh_tokens(connection, Ledger.of(settings), settings):
                 progress.on_step("priced token usage and joined it to the bills")
-            if refresh_gpu(connection, Ledger.of(settings), settings):
+            if refresh_gpu(connection, Ledger.of(settings), settings, tagging_of(settings)):
                 progress.on_step("joined metrics and job records to machine-hours")
             for table in _FACTS:
                 rows = connection.sql(f"select count(*) from {table}").fetchall()[0][0]

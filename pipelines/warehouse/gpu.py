@@ -8,7 +8,7 @@ import polars as pl
 
 from models.accelerators import catalogue
 from models.capacity_blocks import USAGE_TYPE
-from models.facts import Fact, Schema
+from models.facts import Fact
 from models.machines import OWNER
 from pipelines.ledger.delta import Partition
 from pipelines.warehouse.database import is_made_from, replace_table, set_made_from
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
+    from pipelines.warehouse.facts import Tagging
 
 _KIND: Final = "gpu"
 # Millions of hours are joined by numbers, not by names.
@@ -153,7 +154,7 @@ order by all
 """
 
 
-def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings) -> bool:
+def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, tagging: Tagging) -> bool:
     """Make the tables of accelerators agree with metrics, job records and bills; tell whether that took anything."""
     shapes = catalogue(settings.accelerators)
     facts = {fact: _partitions(ledger, fact) for fact in (Fact.GPU_UTILIZATION, Fact.GPU_JOBS)}
@@ -161,6 +162,7 @@ def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings:
         [
             sorted(partition.load_id for partitions in facts.values() for partition in partitions),
             settings.idle.model_dump_json(),
+            tagging.digest,
             shapes.write_csv(),
             sorted(connection.sql("select charges_id, attributions_id from computed.builds").fetchall()),
         ]
@@ -170,7 +172,7 @@ def refresh_gpu(connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings:
     replace_table(connection, "reference.accelerators", shapes)
     limits = settings.idle.model_dump(include=set(GPU_TABLES["reference.idle"][1]))
     replace_table(connection, "reference.idle", pl.DataFrame([limits]))
-    _replace_facts(connection, ledger, settings, facts)
+    _replace_facts(connection, ledger, settings, tagging, facts)
     set_made_from(connection, _KIND, content)
     return True
 
@@ -181,14 +183,19 @@ def _partitions(ledger: Ledger, fact: Fact) -> list[Partition]:
 
 
 def _replace_facts(
-    connection: duckdb.DuckDBPyConnection, ledger: Ledger, settings: Settings, facts: dict[Fact, list[Partition]]
+    connection: duckdb.DuckDBPyConnection,
+    ledger: Ledger,
+    settings: Settings,
+    tagging: Tagging,
+    facts: dict[Fact, list[Partition]],
 ) -> None:
     from pipelines.warehouse.gpu_frames import Bill, Evidence, gpu_tables
+    from pipelines.warehouse.gpu_split import split_nodes
 
     for statement in _NUMBERS:
         connection.execute(statement)
     machines = connection.sql(_MACHINES).pl()
-    split = _split_nodes(ledger, machines.select("machine", "charge_source", "resource_id").unique())
+    split = split_nodes(connection, ledger, tagging)
     in_blocks = connection.sql(_IN_BLOCKS).pl()
     fees = connection.sql(_FEES).pl()
     if not any(facts.values()) and split.is_empty() and fees.is_empty():
@@ -213,33 +220,3 @@ def _jobs(ledger: Ledger, facts: dict[Fact, list[Partition]]) -> pl.DataFrame:
     if not files:
         return pl.DataFrame(schema={"source": pl.String, "billing_period": pl.Date, **table.columns})
     return table.scan(files).collect()
-
-
-def _split_nodes(ledger: Ledger, machines: pl.DataFrame) -> pl.DataFrame:
-    """Sum the rows that divide a node among its pods, for nodes with accelerators."""
-    schema: Schema = {
-        "machine": pl.Int64,
-        "hour": pl.Datetime("us"),
-        "used_cost": pl.Int128,
-        "unused_cost": pl.Int128,
-    }
-    parts = [pl.DataFrame(schema=schema)]
-    for (source, _), partition in sorted(ledger.charges.partitions().items() if ledger.charges.exists() else ()):
-        nodes = machines.filter(pl.col("charge_source") == source).select("machine", "resource_id")
-        if nodes.is_empty():
-            continue
-        lines = ledger.charges.scan(partition.files).filter(pl.col("split_parent_resource_id").is_not_null())
-        parts.append(
-            lines.select(
-                resource_id="split_parent_resource_id",
-                hour=pl.col("charge_period_start").dt.replace_time_zone(None).dt.truncate("1h"),
-                used_cost=pl.col("split_cost").to_physical().cast(pl.Int128),
-                unused_cost=pl.col("split_unused_cost").fill_null(0).to_physical().cast(pl.Int128),
-            )
-            .join(nodes.lazy(), on="resource_id")
-            .group_by("machine", "hour")
-            .agg(pl.col("used_cost").sum(), pl.col("unused_cost").sum())
-            .select(*schema)
-            .collect(engine="streaming")
-        )
-    return pl.concat(parts).group_by("machine", "hour").agg(pl.all().sum())

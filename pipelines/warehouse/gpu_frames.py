@@ -55,7 +55,7 @@ class Evidence:
     Attributes:
         samples: `gpu_utilization` with `source` and `billing_period`, one frame per partition.
         jobs: `gpu_jobs` likewise, all in one.
-        split: a bill's division of nodes among pods: `machine`, `hour`, `used_cost`, `unused_cost` in 10⁻¹².
+        split: a bill's division of nodes among pods, as `gpu_hours_held.SPLIT` has it.
     """
 
     samples: Sequence[pl.LazyFrame]
@@ -93,7 +93,9 @@ def gpu_tables(evidence: Evidence, bill: Bill, idle: Idle) -> GpuTables:
     counted, said = _measured(evidence.samples, bill.machines, capacity, idle)
     records = _records(evidence.jobs, bill.machines)
     by_job, holders = held(records.filter(pl.col("machine").is_not_null()), capacity, idle.prefer)
-    by_split = split_shares(evidence.split, capacity).join(by_job, on="slot", how="anti")
+    by_split, of_split = split_shares(evidence.split, capacity, holders.height)
+    by_split = by_split.join(by_job, on="slot", how="anti")
+    holders = pl.concat([holders, of_split], how="diagonal")
     pool, own = _by_holder(counted, by_job)
     who = pl.concat([by_job.select("slot", "holder", "held"), by_split])
     who = who.group_by("slot", "holder").agg(pl.col("held").sum())

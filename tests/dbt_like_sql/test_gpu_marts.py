@@ -44,6 +44,14 @@ def tiny() -> Warehouse:
     )
     block = {**NODE, "resource_id": "cr-9", "usage_type": "USW2-CapacityBlockFee:p5.48xlarge"}
     made.charge(6, "training", "declared", 3, **block)
+    made.charge(9, "training", "declared", 2, **{**NODE, "resource_id": "i-daily"})
+    made.add(
+        "ledger.gpu_hours",
+        key_id="key9",
+        usage_hour=datetime(2026, 1, 1),  # noqa: DTZ001
+        resource_id="i-daily",
+        gpu_hours=192,
+    )
     for hour in range(24):
         at = datetime(2026, 1, 1) + timedelta(hours=hour)  # noqa: DTZ001 - the warehouse's hours are naive UTC
         for daily_id in (1, 2):
@@ -102,7 +110,7 @@ def test_every_dollar_of_capacity_is_in_one_step(tiny: Warehouse) -> None:
         ("machines", "unused_reservation"): 7,
         ("machines", "unallocated"): 10,
         ("machines", "idle"): 60,
-        ("machines", "unmeasured"): 53,
+        ("machines", "unmeasured"): 55,
         ("machines", "busy"): 25,
         ("provisioned_throughput", "unused_throughput"): 30 + 13,
         ("provisioned_throughput", "unmeasured"): 11,
@@ -116,13 +124,13 @@ def test_hours_follow_the_money_and_none_is_counted_twice(tiny: Warehouse) -> No
     hours: dict[str | None, Decimal] = {}
     for row in found:
         hours[row["idle_reason"]] = hours.get(row["idle_reason"], Decimal(0)) + row["gpu_hours"]
-    assert hours == {"idle": 120, None: 42, "unallocated": 20, "unmeasured": 10 + 192}
+    assert hours == {"idle": 120, None: 42, "unallocated": 20, "unmeasured": 10 + 192 + 192}
 
 
 def test_busy_and_unmeasured_are_told_apart_by_workload(tiny: Warehouse) -> None:
     ((training),) = tiny.rows("select * from marts.gpu_utilization_by_workload where workload = 'training'")
     assert (training["measured_hours"], training["busy_fraction"]) == (162, Decimal("0.259259259259"))
-    assert (training["lost_hours"], training["unmeasured_hours"]) == (42, 10)
+    assert (training["lost_hours"], training["unmeasured_hours"]) == (42, 10 + 192)
 
 
 def test_what_to_stop_names_owner_reason_and_dollars(tiny: Warehouse) -> None:
@@ -149,7 +157,9 @@ def test_coverage_says_why_and_what_to_switch_on(tiny: Warehouse) -> None:
         ("billed", "no_metric", None): 45,
         ("billed", "no_resource_id", None): 5,
         ("billed", "no_instances_of_block", None): 3,
+        ("billed", "no_hourly_lines", None): 2,
     }
+    assert "hourly lines" in told["billed", "no_hourly_lines", None]["what_to_do"]
     assert "capacity reservation data" in told["billed", "no_instances_of_block", None]["what_to_do"]
     assert "resource ids" in told["billed", "no_resource_id", None]["what_to_do"]
     assert told["metric", "on_no_bill", "i-9"]["effective_cost"] is None

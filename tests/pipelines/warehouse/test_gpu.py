@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from examples.sample import write_sample
 from models.facts import COST_COLUMNS, GPU_JOBS, GPU_UTILIZATION, Schema, schema
 from models.gpu_division import ROW
+from models.gpu_hours_held import SPLIT
 from models.idle_settings import Idle
 from models.machines import OWNER
 from models.money import MONEY
@@ -121,9 +122,8 @@ def evidence(*samples: Row, jobs: list[Row] | None = None, split: list[Row] | No
         for rows in named.values()
     ]
     records = [{"source": "slurm", "billing_period": JULY, **row} for row in jobs or []]
-    costs: Schema = {"machine": pl.Int64, "hour": pl.Datetime("us"), "used_cost": pl.Int128, "unused_cost": pl.Int128}
     return Evidence(
-        frames, pl.DataFrame(records, schema={**columns, **schema(GPU_JOBS)}), pl.DataFrame(split or [], schema=costs)
+        frames, pl.DataFrame(records, schema={**columns, **schema(GPU_JOBS)}), pl.DataFrame(split or [], schema=SPLIT)
     )
 
 
@@ -194,6 +194,29 @@ def test_what_a_split_bill_calls_unused_is_unallocated() -> None:
     ]
     found = gpu_tables(evidence(split=split), bill(machine(1)), Idle())
     assert costs(found, "idle_reason") == {"unallocated": 60, "unmeasured": 180}
+
+
+def test_a_split_bill_divides_its_node_among_namespaces() -> None:
+    train = {"workload": "training", "evidence": "declared", "team": "research", "namespace": "train"}
+    serve = {"workload": "inference", "evidence": "inferred", "namespace": "vllm"}
+    split = [
+        {"machine": 1, "hour": START + timedelta(hours=hour), "used_cost": used, "unused_cost": unused, **who}
+        for hour in range(24)
+        for who, used, unused in ((train, 3, 1), (serve, 2, 0), ({}, 1, 1))
+    ]
+    by = ("workload", "evidence", "team", "namespace", "idle_reason", "method")
+    jobs = [job(1, 0, 12, 4, workload="training")]
+    assert costs(gpu_tables(evidence(split=split), bill(machine(1)), Idle()), *by) == {
+        ("training", "declared", "research", "train", "unmeasured", "bill_divides_its_node"): 90,
+        ("inference", "inferred", None, "vllm", "unmeasured", "bill_divides_its_node"): 60,
+        ("unattributed", "none", None, None, "unmeasured", "metrics_of_its_machine"): 30,
+        ("unattributed", "none", None, None, "unallocated", "accelerators_nobody_held"): 60,
+    }
+    both = gpu_tables(evidence(split=split, jobs=jobs), bill(machine(1)), Idle())
+    assert costs(both, "method")["accelerators_held_by_jobs"] == 120
+    tagged = machine(1, workload="inference", evidence="declared", team="search")
+    stands = gpu_tables(evidence(split=split), bill(tagged), Idle())
+    assert set(costs(stands, "workload", "team")) == {("inference", "search")}
 
 
 def test_what_the_bill_calls_idle_stays_as_it_says() -> None:

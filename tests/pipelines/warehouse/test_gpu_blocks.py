@@ -12,10 +12,12 @@ import polars as pl
 import pytest
 
 from models.capacity_blocks import followed
-from models.facts import COST_COLUMNS, GPU_UTILIZATION, Fact, schema
+from models.dimensions import Dimensions
+from models.facts import CHARGES, COST_COLUMNS, GPU_UTILIZATION, Fact, schema
 from models.idle import HOUR, STEPS
 from models.money import MONEY
 from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.plan import tagging_of
 from pipelines.settings import Settings
 from pipelines.warehouse.gpu import refresh_gpu
 from pipelines.warehouse.tables import TABLES, create_statement
@@ -30,11 +32,13 @@ HOURLY: Final = Decimal(80)
 
 
 class Bill:
-    """A warehouse with a block's fee and the lines of instances, filled by hand, and a ledger with their metrics."""
+    """A warehouse with machine-hours, perhaps of a block, filled by hand, and a ledger with their metrics."""
 
     def __init__(self, folder: Path) -> None:
         self.ledger = Ledger(str(folder))
-        self.settings = Settings(home=folder, sources=[])
+        self.settings = Settings(
+            home=folder, sources=[], dimensions=Dimensions.model_validate({"team": [{"tag": "team"}]})
+        )
         self.connection = duckdb.connect()
         for name in ("ledger", "computed", "reference"):
             self.connection.execute(f"create schema {name}")
@@ -94,7 +98,7 @@ class Bill:
             rows = [{"source_file": "dcgm", "source_row": at, **row} for at, row in enumerate(self.samples, 1)]
             adds = table.write("dcgm", JULY, "load", [pl.LazyFrame(rows, schema=schema(GPU_UTILIZATION))])
             table.commit(adds, mode="overwrite", partition=("dcgm", JULY), facts={})
-        refresh_gpu(self.connection, self.ledger, self.settings)
+        refresh_gpu(self.connection, self.ledger, self.settings, tagging_of(self.settings))
         found = self.connection.sql(
             "select parts.idle_reason, sum(parts.effective_cost), sum(parts.gpu_hours) "
             "from computed.gpu_allocations as parts "
@@ -168,6 +172,42 @@ def test_a_fee_of_unknown_hours_does_what_the_instances_did_in_all_of_theirs(bil
     bill.later()
     bill.metric(0, range(10, 12), 1.0)
     assert bill.steps() == {None: 160, "unmeasured": 160}
+
+
+def test_pods_of_a_bill_that_divides_its_node_are_for_what_their_tags_say(bill: Bill) -> None:
+    bill.key("node", "USW2-BoxUsage:p5.48xlarge", service_code="AmazonEC2", team="platform")
+    node = {"resource_id": "i-7", "gpu_hours": 8, "consumed_quantity": 1}
+    bill.line("node", 0, 80, **node)
+    pods: list[tuple[dict[str, str], int, int]] = [
+        ({"user_workload": "training", "user_team": "research", "aws_eks_namespace": "team-a"}, 4, 2),
+        ({"aws_eks_namespace": "vllm", "aws_eks_cluster_name": "train-cluster"}, 1, 0),
+        ({"aws_eks_namespace": "vllm", "pod": "another"}, 1, 0),
+    ]
+    lines = [
+        dict.fromkeys(CHARGES)
+        | {
+            "usage_period": JULY,
+            "split_parent_resource_id": "i-7",
+            "charge_period_start": START.replace(tzinfo=UTC),
+            "split_cost": Decimal(used),
+            "split_unused_cost": Decimal(unused),
+            "tags": tags,
+        }
+        for tags, used, unused in pods
+    ]
+    charges = bill.ledger.charges
+    adds = charges.write("aws", JULY, "load", [pl.LazyFrame(lines, schema=schema(CHARGES))])
+    charges.commit(adds, mode="overwrite", partition=("aws", JULY), facts={})
+    bill.steps()
+    found = bill.connection.sql(
+        "select workload, evidence, team, namespace, idle_reason, effective_cost::integer, gpu_hours::integer "
+        "from computed.gpu_allocations order by all"
+    ).fetchall()
+    assert found == [
+        ("inference", "inferred", "platform", "vllm", "unmeasured", 20, 2),
+        ("training", "declared", "research", "team-a", "unmeasured", 40, 4),
+        ("unattributed", "none", "platform", None, "unallocated", 20, 2),
+    ]
 
 
 def test_who_held_the_instances_held_the_block() -> None:
