@@ -129,7 +129,7 @@ def _bar(size: float, longest: float, width: int) -> str:
 
 
 def _written(value: Any, unit: str, currency: str) -> str:
-    from pipelines.reports.wording import full, short
+    from pipelines.reports.wording import price, short
 
     match unit, value:
         case _, None:
@@ -137,7 +137,7 @@ def _written(value: Any, unit: str, currency: str) -> str:
         case "money", _:
             return short(value, currency)
         case "price", _:
-            return full(value, currency)
+            return price(value, currency)
         case "number", _:
             return short(Decimal(value))
         case "share", _:

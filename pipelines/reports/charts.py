@@ -14,7 +14,7 @@ import altair as alt
 
 from pipelines.reports import canvas, palette
 from pipelines.reports.canvas import Rows
-from pipelines.reports.wording import clipped, full, percent, short, signed, whole, words
+from pipelines.reports.wording import clipped, full, percent, price, short, signed, whole, words
 
 _LONG: Final = 24  # characters of a name beside a bar
 _NO_TEAM: Final = "no team named"
@@ -141,8 +141,8 @@ def llm_models(rows: Rows, currency: str, most: int = 10) -> str:
     ]
 
     def label(bar: Mapping[str, Any]) -> str:
-        price = "no tokens counted" if bar["price"] is None else f"{full(bar['price'], currency)} per M tokens"
-        return f"{short(bar['amount'], currency)} · {price}"
+        of_one = "no tokens counted" if bar["price"] is None else f"{price(bar['price'], currency)} per M tokens"
+        return f"{short(bar['amount'], currency)} · {of_one}"
 
     return canvas.bars(bars, label, currency)
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from pipelines.reports import palette
 from pipelines.reports.figures import Pack
-from pipelines.reports.wording import clipped, full, month, percent, short, signed, whole, words
+from pipelines.reports.wording import clipped, full, month, percent, price, short, signed, whole, words
 
 _ZERO: Final = Decimal(0)
 _FEW: Final = Decimal("0.005")  # a share below this is no news
@@ -182,11 +182,11 @@ def sentences(pack: Pack) -> dict[str, Markup]:
     models = pack.tables["llm_models"].rows
     if models:
         text = Markup("<b>{}</b> cost most, {}{}.")
-        price = models[0]["cost_per_million_tokens"]
+        each = models[0]["cost_per_million_tokens"]
         said["llm_models"] = text.format(
             clipped(models[0]["llm_model"], _NAME),
             money(models[0]["effective_cost"], pack.currency),
-            "" if price is None else Markup(", {} per million tokens").format(full(price, pack.currency)),
+            "" if each is None else Markup(", {} per million tokens").format(price(each, pack.currency)),
         )
     said |= _team_sentence(pack, cost)
     moved = [row for row in pack.tables["changes"].rows if row["dimension"] == "workload"]

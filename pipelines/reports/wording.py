@@ -12,9 +12,11 @@ from typing import Any, Final
 _SIGNS: Final = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 _STEPS: Final = ((Decimal(1000) ** 4, "T"), (Decimal(1000) ** 3, "B"), (Decimal(1000) ** 2, "M"), (Decimal(1000), "K"))
 _THREE_DIGITS: Final = Context(prec=3, rounding=ROUND_HALF_EVEN)
+_TWO_DIGITS: Final = Context(prec=2, rounding=ROUND_HALF_EVEN)
 _PLAIN_BELOW: Final = 10_000  # four digits are read as quickly as 9.99K
 _CENTS_BELOW: Final = 100
 _CENT: Final = Decimal("0.01")
+_TEN_CENTS: Final = Decimal("0.1")
 MINUS: Final = "−"
 _NARROW_SPACE: Final = "\u202f"  # a figure and its unit stay on one line
 
@@ -76,6 +78,14 @@ def full(amount: Decimal, currency: str = "") -> str:
     """Write an amount to the cent."""
     sign = _SIGNS.get(currency, f"{currency} " if currency else "")
     return f"{MINUS if round(amount, 2) < 0 else ''}{sign}{abs(amount):,.2f}"
+
+
+def price(amount: Decimal, currency: str = "") -> str:
+    """Write what one unit costs: to the cent, or two digits of less than ten cents: $0.0044 a request, not $0.00."""
+    if not 0 < abs(amount) < _TEN_CENTS:
+        return full(amount, currency)
+    sign = _SIGNS.get(currency, f"{currency} " if currency else "")
+    return f"{MINUS if amount < 0 else ''}{sign}{_TWO_DIGITS.plus(abs(amount)):f}"
 
 
 def signed(amount: Decimal, currency: str = "") -> str:

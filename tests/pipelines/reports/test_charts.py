@@ -156,6 +156,14 @@ def test_large_numbers_are_readable(amount: str, written: str) -> None:
     assert wording.short(Decimal(amount), "USD") == written
 
 
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [("0", "$0.00"), ("0.0044163", "$0.0044"), ("-0.0000307", "−$0.000031"), ("0.0996", "$0.10"), ("4.204", "$4.20")],
+)
+def test_what_a_request_costs_is_not_nothing(amount: str, written: str) -> None:
+    assert wording.price(Decimal(amount), "USD") == written
+
+
 def test_a_currency_without_a_sign_is_named() -> None:
     assert wording.short(Decimal(1240000), "CHF") == "CHF 1.24M"
     assert wording.full(Decimal("-0.5"), "EUR") == "−€0.50"
