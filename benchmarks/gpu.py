@@ -146,6 +146,7 @@ def _bill(machines: int) -> dict[str, pl.DataFrame]:
         resource_id="instance",
         region_id=pl.lit("us-east-1"),
         commitment_discount_id=nothing,
+        capacity_reservation_id=nothing,
         gpu_hours=pl.lit(DEVICES).cast(MONEY),
         **costs,
     ).collect()
