@@ -97,7 +97,8 @@ def _print_part(part: Part) -> None:
         named, _, row = line["charge"].rpartition("#")
         if named != file:
             file = named
-            _say(f"in {exact(file)}", first=_BESIDE, indent=_BESIDE)
+            money = f", in {part.currency}" if part.currency else ""
+            _say(f"in {exact(file)}{money}", first=_BESIDE, indent=_BESIDE)
         typer.echo(f"{_figure(line['amount'])}  #{row}")
     if part.line_count > len(part.lines):
         shown = sum(line["amount"] or 0 for line in part.lines)

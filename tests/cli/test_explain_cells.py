@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 
 from models.errors import ApportionError
+from pipelines.ledger.tables import Ledger
 from pipelines.settings import Settings
 from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.cells import Cell, require_equal
+from pipelines.warehouse.lines import Row, lines_of
 from pipelines.warehouse.reader import ask
 from pipelines.warehouse.walks import WALKS, WORDS
 
@@ -105,6 +107,23 @@ def test_all_lines_of_a_cell_are_rows_of_the_native_files_and_sum_to_it(desk: De
     assert checked > 3
 
 
+def test_a_daily_row_of_any_source_has_the_lines_it_was_summed_from(desk: Desk) -> None:
+    settings = Settings.load(desk.config)
+    # Some of each source, without chance; machines billed in parts have rows with and without a resource.
+    rows = ask(
+        settings.home,
+        "select * from ledger.charges_daily "
+        "qualify row_number() over (partition by source, resource_id is null order by hash(key_id, daily_id)) <= 6",
+    )
+    assert rows["source"].n_unique() == 4
+    assert rows["billing_currency"].n_unique() == 2
+    for row in rows.iter_rows(named=True):
+        found = lines_of(settings.home, Ledger.of(settings), Row.of(row))
+        assert found.lines.height == row["charge_count"]
+        assert found.lines["billed_cost"].sum() == row["native_billed_cost"]
+        assert found.currency == row["billing_currency"]
+
+
 def test_what_is_null_can_be_asked_for_and_the_month_chosen(desk: Desk) -> None:
     nobody = asked(desk, "costs_by_team", "-w", "team=", "--period", "2026-08", "--limit", "1")
     (mart,) = desk.type(
@@ -122,6 +141,8 @@ def test_usage_that_no_bill_covers_and_shared_money_say_so(desk: Desk) -> None:
     estimated = asked(desk, "llm_model_costs", "-w", "cost_basis=estimated", "--limit", "1")["parts"][0]
     assert estimated["place"]["usage_id"]
     assert not estimated["lines"]
+    europe = desk.type("explain", "costs_by_workload", "-w", "provider_name=Google Cloud", "--limit", "40").out
+    assert ", in EUR" in " ".join(europe.split())
     said = desk.type("explain", "costs_by_team", "-w", "team=search", "--column", "showback_effective_cost").out
     assert "of the pool unallocated" in said
 
