@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 EXPORT: Final = "bench-cur"
 MONTH: Final = datetime(2026, 7, 1)  # noqa: DTZ001 - CUR timestamps have no zone
-NEXT_MONTH: Final = datetime(2026, 8, 1)  # noqa: DTZ001
+DAYS: Final = timedelta(days=31)
 HOURS: Final = 31 * 24
 LINES_PER_FILE: Final = 1_000_000
 LINES_PER_GROUP: Final = 250_000
@@ -69,14 +69,15 @@ SERVICES: Final = (
 )
 
 
-def write_bill(folder: Path, lines: int) -> Path:
-    """Write the export of one month under `folder` and give its location; one that is there already is kept."""
-    manifest = folder / EXPORT / "metadata" / "BILLING_PERIOD=2026-07" / f"{EXPORT}-Manifest.json"
+def write_bill(folder: Path, lines: int, month: datetime = MONTH, accounts: int = ACCOUNTS) -> Path:
+    """Write the export of one month of 31 days under `folder` and give its location; one that is there is kept."""
+    period = f"BILLING_PERIOD={month:%Y-%m}"
+    manifest = folder / EXPORT / "metadata" / period / f"{EXPORT}-Manifest.json"
     if manifest.exists():
         return folder
-    data = folder / EXPORT / "data" / "BILLING_PERIOD=2026-07" / "2026-08-08T04:12:01.113Z-00000000"
+    data = folder / EXPORT / "data" / period / "2026-08-08T04:12:01.113Z-00000000"
     data.mkdir(parents=True, exist_ok=True)
-    names = _write(data, lines)
+    names = _write(data, lines, month, accounts)
     manifest.parent.mkdir(parents=True, exist_ok=True)
     listed = [f"s3://bench/exports/{(data / name).relative_to(folder).as_posix()}" for name in names]
     body = {"executionId": "00000000", "dataFiles": listed, "additionalOutputFiles": [], "columns": []}
@@ -84,14 +85,14 @@ def write_bill(folder: Path, lines: int) -> Path:
     return folder
 
 
-def _write(folder: Path, lines: int) -> list[str]:
-    keys = catalogue()
+def _write(folder: Path, lines: int, month: datetime, accounts: int) -> list[str]:
+    keys = catalogue(accounts)
     names: list[str] = []
     for start in range(0, lines, LINES_PER_FILE):
         names.append(f"{EXPORT}-{len(names) + 1:05d}.snappy.parquet")
         end = min(lines, start + LINES_PER_FILE)
         writer: pq.ParquetWriter | None = None
-        for frame in _frames(keys, start, end):
+        for frame in _frames(keys, start, end, month):
             table: pa.Table = frame.to_arrow()
             writer = writer or pq.ParquetWriter(
                 folder / names[-1], table.schema, compression="snappy", store_schema=False
@@ -102,11 +103,11 @@ def _write(folder: Path, lines: int) -> list[str]:
     return names
 
 
-def catalogue() -> pl.DataFrame:
+def catalogue(accounts: int = ACCOUNTS) -> pl.DataFrame:
     """Give one row per key: every column that a line takes from what it is, not from when it was."""
     rows: list[dict[str, object]] = []
     for service in SERVICES:
-        for account in range(ACCOUNTS):
+        for account in range(accounts):
             for variant in range(VARIANTS * service.share // 50 + 8):
                 rows.append(_key(service, account, variant, len(rows)))
     return pl.DataFrame(rows).with_columns(
@@ -164,19 +165,19 @@ def _key(service: Service, account: int, variant: int, number: int) -> dict[str,
     }
 
 
-def _frames(keys: pl.DataFrame, start: int, end: int) -> Iterator[pl.DataFrame]:
+def _frames(keys: pl.DataFrame, start: int, end: int, month: datetime) -> Iterator[pl.DataFrame]:
     bounds = (keys["__weight"].cum_sum() / keys["__weight"].sum() * 2**32).cast(pl.UInt64)
     for first in range(start, end, LINES_PER_GROUP):
         number = pl.Series("number", range(first, min(end, first + LINES_PER_GROUP)), dtype=pl.UInt64)
         drawn = bounds.search_sorted(number.hash(1) % 2**32).clip(0, keys.height - 1)
         # Every key stands once before any is drawn, so that the shortest bill has them all.
         position = number.zip_with(number < keys.height, drawn.cast(pl.UInt64))
-        yield _lines(keys[position.cast(pl.UInt32)], number)
+        yield _lines(keys[position.cast(pl.UInt32)], number, month)
 
 
-def _lines(keys: pl.DataFrame, number: pl.Series) -> pl.DataFrame:
+def _lines(keys: pl.DataFrame, number: pl.Series, month: datetime) -> pl.DataFrame:
     hour = (pl.col("number").hash(2) % HOURS).cast(pl.Int64)
-    start = pl.lit(MONTH, pl.Datetime("ms")) + pl.duration(hours=hour)
+    start = pl.lit(month, pl.Datetime("ms")) + pl.duration(hours=hour)
     share = (pl.col("number").hash(3) % 10**6).cast(pl.Float64) / 10**6
     usage = pl.when(pl.col("pricing_unit") == "Hrs").then(1.0).otherwise((share * 37).round(10))
     cost = (usage * pl.col("__rate") * pl.col("__sign")).round(10)
@@ -195,8 +196,8 @@ def _lines(keys: pl.DataFrame, number: pl.Series) -> pl.DataFrame:
         .select(
             pl.lit("Anniversary").alias("bill_bill_type"),
             pl.lit("AWS").alias("bill_billing_entity"),
-            pl.lit(NEXT_MONTH, pl.Datetime("ms")).alias("bill_billing_period_end_date"),
-            pl.lit(MONTH, pl.Datetime("ms")).alias("bill_billing_period_start_date"),
+            pl.lit(month + DAYS, pl.Datetime("ms")).alias("bill_billing_period_end_date"),
+            pl.lit(month, pl.Datetime("ms")).alias("bill_billing_period_start_date"),
             pl.lit("1234567890").alias("bill_invoice_id"),
             pl.lit("100000000000").alias("bill_payer_account_id"),
             pl.lit("bench-payer").alias("bill_payer_account_name"),

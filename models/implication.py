@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import polars as pl
 
-from models.conditions import All, AnyOf, Clause, Condition, Contains, Equals, In, IsSet, Not, StartsWith, Test
+from models.conditions import (
+    All,
+    AnyOf,
+    Clause,
+    Condition,
+    Contains,
+    Equals,
+    In,
+    IsSet,
+    Not,
+    StartsWith,
+    Test,
+    leaves_of,
+)
 
 
 def implies(narrow: Condition, wide: Condition) -> bool:  # noqa: PLR0911 - one line per law of logic
@@ -42,6 +55,18 @@ def _test_implies(narrow: Test, wide: Test) -> bool:
         case (StartsWith(starts_with=text), IsSet(is_set=True)) | (Contains(contains=text), IsSet(is_set=True)):
             return bool(text.strip())
     return False
+
+
+def values_named(condition: Condition) -> set[tuple[str, str]]:
+    """Give every column and value that a condition names in an `equals` or `in`, wherever it does."""
+    return {(test.column, value) for test in leaves_of(condition) for value in _values(test) or ()}
+
+
+def values_required(condition: Condition) -> set[tuple[str, str]]:
+    """Give columns and values without which a key surely fails: only a condition that names them all implies it."""
+    parts = condition.parts if isinstance(condition, All) else (condition,)
+    tests = [part for part in parts if isinstance(part, Test) and isinstance(part.clause, Equals)]
+    return {(test.column, value) for test in tests for value in _values(test) or ()}
 
 
 def _excludes(test: Test, other: Condition) -> bool:

@@ -53,6 +53,27 @@ def test_a_rule_is_not_applied_to_months_before_it(tmp_path: Path) -> None:
     assert book.explain(key)[0].id == "search-again", "a key without a month is of today"
 
 
+def test_one_of_hundreds_of_rules_that_is_never_reached_is_found(tmp_path: Path) -> None:
+    keys: list[dict[str, object]] = [
+        {"sub_account_id": str(number // 20), "usage_type": f"type-{number % 20}"} for number in range(400)
+    ]
+    rules = [
+        _rule(f"rule-{number}", {"all": [{name: {"equals": said}} for name, said in key.items()]}, key)
+        for number, key in enumerate(keys)
+    ]
+    assert len(Rulebook.load([_file(tmp_path, *rules)]).team) == 400
+    narrow = {
+        "all": [
+            {"sub_account_id": {"in": ["7"]}},
+            {"operation": {"is_set": True}},
+            {"usage_type": {"equals": "type-3"}},
+        ]
+    }
+    last = _rule("last-one", narrow, {**keys[143], "operation": "a"})
+    with pytest.raises(BadSettings, match="last-one: when: never reached, because rule-143 "):
+        Rulebook.load([_file(tmp_path, *rules, last)])
+
+
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
