@@ -487,6 +487,20 @@ def test_the_fee_of_a_block_does_what_the_machines_in_it_did(sampled: Company) -
 
 
 @pytest.mark.pipeline
+def test_a_nodes_money_is_its_namespaces_as_the_bill_divides_it(sampled: Company) -> None:
+    found = sampled.ask(
+        "select resource_id, namespace, sum(effective_cost), min(workload), max(workload), min(evidence) "
+        "from intermediate.int_charges_allocated as own where namespace in ('assistant', 'moderation') and exists ("
+        "from intermediate.int_charges_allocated as beside "
+        "where beside.resource_id = own.resource_id and beside.namespace = 'moderation') group by all"
+    )
+    costs = {namespace: float(cost) for _, namespace, cost, *_ in found}
+    # Its pods hold two of four accelerators, and one.
+    assert costs["assistant"] == pytest.approx(2 * costs["moderation"])
+    assert {row[3:] for row in found} == {("inference", "inference", "inferred")}
+
+
+@pytest.mark.pipeline
 def test_job_records_tell_whose_a_shared_cluster_was(sampled: Company, tmp_path: Path) -> None:
     asked = (
         "select coalesce(sum(effective_cost) filter (where workload = 'unattributed'), 0), "

@@ -181,7 +181,7 @@ def test_pods_of_a_bill_that_divides_its_node_are_for_what_their_tags_say(bill: 
     pods: list[tuple[dict[str, str], int, int]] = [
         ({"user_workload": "training", "user_team": "research", "aws_eks_namespace": "team-a"}, 4, 2),
         ({"aws_eks_namespace": "vllm", "aws_eks_cluster_name": "train-cluster"}, 1, 0),
-        ({"aws_eks_namespace": "vllm", "pod": "another"}, 1, 0),
+        ({"aws_eks_namespace": "vllm", "aws_eks_workload_name": "triton-0"}, 1, 0),
     ]
     lines = [
         dict.fromkeys(CHARGES)
