@@ -16,10 +16,13 @@ import polars as pl
 
 from models.errors import ApportionError
 from pipelines.ledger.tables import Ledger
+from pipelines.warehouse.gpu_walks import GPU_WALKS
 from pipelines.warehouse.lines import Row, lines_of
 from pipelines.warehouse.reader import Connection, NotFound, report
 from pipelines.warehouse.walks import WALKS, WORDS, Walk
 
+EVERY: Final = WALKS | GPU_WALKS
+"""What can be walked of each mart."""
 _PERIODS: Final = ("usage_period", "period", "billing_period", "usage_date")
 """Columns that `--period` asks about; the first that a mart has."""
 # What any row of a walk may say of where it stands; one that says less has nulls.
@@ -126,7 +129,7 @@ def explained(home: Path, ledger: Ledger, question: Question, *, limit: int, rea
         row_count = asked.one(f"select count(*) from ({asked.rows})")
         if not row_count:
             raise NotFound(f"marts.{question.mart} has no row {said(question)}".rstrip() + ".")
-        walks = WALKS.get(question.mart, ())
+        walks = EVERY.get(question.mart, ())
         column = question.column or next((walk.columns[0] for walk in walks), "")
         walk = next((walk for walk in walks if column in walk.columns), None)
         comment = asked.notes[column].comment if column else ""
@@ -151,7 +154,7 @@ def said(question: Question) -> str:
 
 
 def _why(mart: str, column: str) -> str:
-    walked = [name for walk in WALKS.get(mart, ()) for name in walk.columns]
+    walked = [name for walk in EVERY.get(mart, ()) for name in walk.columns]
     if not walked:
         return WORDS[mart]
     return f"{column} is no sum of lines: it is worked out for each row of the mart. Sums: {', '.join(walked)}."

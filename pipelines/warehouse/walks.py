@@ -27,18 +27,9 @@ class Walk:
 
 
 _COSTS: Final = ("effective_cost", "billed_cost", "net_cost")
-_CHARGES: Final = "select * from intermediate.int_charges_allocated"
-_ALL: Final = f"{_CHARGES} union all by name select * from intermediate.int_estimated_charges"
+CHARGES: Final = "select * from intermediate.int_charges_allocated"
+_ALL: Final = f"{CHARGES} union all by name select * from intermediate.int_estimated_charges"
 _USE: Final = f"select * from ({_ALL}) where coalesce(charge_category, '') not in ('Credit', 'Tax')"
-_ACCELERATORS: Final = f"""
-select * replace (if(is_busy, null, coalesce(idle_reason, 'unmeasured')) as idle_reason)
-from ({_CHARGES}) where accelerator is not null
-"""
-_HOURS: Final = "select * from intermediate.int_accelerator_costs"
-_BOUGHT: Final = """
-select * from ({rows}) inner join intermediate.int_purchase_options using (source, billing_period, key_id)
-"""
-_STEPS: Final = "select *, 'machines' as capacity, coalesce(idle_reason, 'busy') as step from ({rows})"
 _BY_ENTITY: Final = """
 select *, unnest(['source', 'payer', 'account', 'provider']) as kind,
     unnest([source, billing_account_id, sub_account_id, provider_name]) as entity
@@ -47,7 +38,7 @@ from ledger.charges_daily inner join computed.attributions using (source, billin
 _VARIANCE: Final = f"""
 with charges as (
     select charges.*, keys.pricing_unit
-    from ({_CHARGES}) as charges left join computed.attributions as keys using (source, billing_period, key_id)
+    from ({CHARGES}) as charges left join computed.attributions as keys using (source, billing_period, key_id)
 )
 select *, effective_cost as current_cost, 0 as previous_cost from charges
 union all by name
@@ -69,9 +60,6 @@ select parts.* exclude (llm_model), key_id, usage_date, keys.provider_name,
 from parts inner join ledger.charges_daily using (source, billing_period, daily_id)
 inner join computed.attributions as keys using (source, billing_period, key_id)
 """
-_IDLE: Final = "('idle', 'unallocated', 'unused_reservation', 'warm_pool')"
-_MACHINES: Final = ("usage_period", "provider_name", "accelerator")
-
 WALKS: Final[dict[str, tuple[Walk, ...]]] = {
     "costs_by_workload": (
         Walk(
@@ -110,7 +98,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
                     when workload = 'unattributed' then workload
                     else 'research_and_development'
                 end as cost_class
-            from ({_CHARGES}) as charges
+            from ({CHARGES}) as charges
             """,
         ),
     ),
@@ -142,99 +130,11 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
             _TOKENS,
         ),
     ),
-    "gpu_idle_costs": (
-        Walk(("effective_cost",), (*_MACHINES, "workload", "idle_reason"), _ACCELERATORS),
-        Walk(("gpu_hours",), (*_MACHINES, "workload", "idle_reason"), _HOURS),
-    ),
-    "gpu_idle_waterfall": (
-        Walk(
-            ("effective_cost",),
-            ("usage_period", "provider_name", "capacity", "step"),
-            f"""
-            {_STEPS.format(rows=_ACCELERATORS)}
-            union all by name
-            select *, 'provisioned_throughput' as capacity, idle_reason as step
-            from intermediate.int_provisioned_throughput
-            """,
-        ),
-        Walk(("gpu_hours",), ("usage_period", "provider_name", "capacity", "step"), _STEPS.format(rows=_HOURS)),
-    ),
-    "gpu_utilization_by_workload": (
-        Walk(("effective_cost",), (*_MACHINES, "workload"), _ACCELERATORS),
-        Walk(
-            (
-                "gpu_hours",
-                "measured_hours",
-                "busy_hours",
-                "underutilized_hours",
-                "idle_hours",
-                "unallocated_hours",
-                "unmeasured_hours",
-                "lost_hours",
-            ),
-            (*_MACHINES, "workload"),
-            f"""
-            select *,
-                if(idle_reason is null or idle_reason in ('underutilized', 'idle'), gpu_hours, 0) as measured_hours,
-                if(idle_reason is null, gpu_hours, 0) as busy_hours,
-                if(idle_reason = 'underutilized', gpu_hours, 0) as underutilized_hours,
-                if(idle_reason = 'idle', gpu_hours, 0) as idle_hours,
-                if(idle_reason = 'unallocated', gpu_hours, 0) as unallocated_hours,
-                if(idle_reason = 'unmeasured', gpu_hours, 0) as unmeasured_hours,
-                if(outcome in ('failed', 'preempted'), gpu_hours, 0) as lost_hours
-            from ({_HOURS})
-            """,
-        ),
-    ),
-    "gpu_hour_rates": (
-        Walk(("effective_cost",), (*_MACHINES, "purchase_option"), _BOUGHT.format(rows=_ACCELERATORS)),
-        Walk(("gpu_hours",), (*_MACHINES, "purchase_option"), _BOUGHT.format(rows=_HOURS)),
-    ),
-    "what_if_fleet": (
-        Walk(
-            ("actual_cost",),
-            _MACHINES,
-            f"select *, effective_cost as actual_cost from ({_BOUGHT.format(rows=_ACCELERATORS)}) "
-            "where purchase_option = 'on_demand'",
-        ),
-        Walk(
-            ("gpu_hours",),
-            _MACHINES,
-            f"select * from ({_BOUGHT.format(rows=_HOURS)}) where purchase_option = 'on_demand'",
-        ),
-    ),
-    "what_if_serverless": (
-        Walk(
-            ("actual_cost",),
-            _MACHINES,
-            f"select *, effective_cost as actual_cost from ({_ACCELERATORS}) where workload = 'inference'",
-        ),
-        Walk(("gpu_hours",), _MACHINES, f"select * from ({_HOURS}) where workload = 'inference'"),
-    ),
-    "what_if_idle_stopped": (
-        Walk(
-            ("actual_cost",),
-            (*_MACHINES, "workload", "team", "idle_reason"),
-            f"""
-            select *, effective_cost as actual_cost
-            from ({_CHARGES}) where workload not in ('not_ai', 'shared') and charge_category = 'Usage'
-            """,
-        ),
-    ),
-    "idle_resources": (
-        Walk(
-            ("effective_cost", "idle_cost"),
-            ("usage_period", "source", "provider_name", "resource_id"),
-            f"select *, if(idle_reason in {_IDLE}, effective_cost, 0) as idle_cost from ({_ACCELERATORS})",
-        ),
-        Walk(("gpu_hours",), ("usage_period", "source", "provider_name", "resource_id"), _HOURS),
-    ),
-    "right_sizing": (Walk(("effective_cost",), ("usage_period", "source", "resource_id"), _ACCELERATORS),),
     "unattributed_charges": (
         Walk(
             ("effective_cost", "billed_cost", "charge_count"),
             ("source", "billing_period", "key_id"),
-            f"{_CHARGES} where workload = 'unattributed'",
+            f"{CHARGES} where workload = 'unattributed'",
         ),
     ),
     "claim_flips": (
@@ -243,7 +143,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
             ("period", "workload", "attribution_rule_id", "key_id"),
             f"""
             select * replace (if(workload = 'unattributed', key_id, null) as key_id), usage_period as period
-            from ({_CHARGES})
+            from ({CHARGES})
             where coalesce(charge_category, '') not in ('Credit', 'Tax')
                 and (workload = 'unattributed' or evidence = 'inferred')
             """,
@@ -257,7 +157,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
             select *, coalesce(idle_reason, '') in ('unused_commitment', 'unused_reservation') as is_unused,
                 if(is_unused, 0, effective_cost) as used_cost, if(is_unused, effective_cost, 0) as unused_cost,
                 if(workload in ('not_ai', 'shared'), 0, effective_cost) as ai_cost
-            from ({_CHARGES}) where commitment_discount_id is not null
+            from ({CHARGES}) where commitment_discount_id is not null
             """,
         ),
     ),
@@ -267,7 +167,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
             ("usage_period", "provider_name", "workload", "accelerator", "instance_type"),
             f"""
             select charges.*
-            from ({_CHARGES}) as charges
+            from ({CHARGES}) as charges
             inner join computed.attributions as keys using (source, billing_period, key_id)
             where keys.pricing_category = 'Dynamic' and charges.charge_category = 'Usage'
             """,

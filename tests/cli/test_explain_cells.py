@@ -12,10 +12,10 @@ from models.errors import ApportionError
 from pipelines.ledger.tables import Ledger
 from pipelines.settings import Settings
 from pipelines.warehouse.build import sql_models
-from pipelines.warehouse.cells import Cell, require_equal
+from pipelines.warehouse.cells import EVERY, Cell, require_equal
 from pipelines.warehouse.lines import Row, lines_of
 from pipelines.warehouse.reader import ask
-from pipelines.warehouse.walks import WALKS, WORDS
+from pipelines.warehouse.walks import WORDS
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Desk
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.pipeline
 
 MARTS: Final = {model.name: model for model in sql_models() if model.schema == "marts"}
-WALKED: Final = [(mart, walk) for mart, walks in WALKS.items() for walk in walks]
+WALKED: Final = [(mart, walk) for mart, walks in EVERY.items() for walk in walks]
 UNWALKED: Final = {"gpu_hour_rates": "cost_per_gpu_hour", "costs_by_team": "team", "cost_forecast": "forecast_cost"}
 
 
@@ -47,15 +47,15 @@ def native_cost(desk: Desk, charge: str) -> Decimal:
 
 
 def test_every_mart_walks_to_lines_or_says_why_not() -> None:
-    assert set(WALKS).isdisjoint(WORDS)
-    assert {*WALKS, *WORDS} == set(MARTS)
+    assert set(EVERY).isdisjoint(WORDS)
+    assert {*EVERY, *WORDS} == set(MARTS)
     for mart, walk in WALKED:
         assert set(walk.columns) <= set(MARTS[mart].columns), mart
 
 
 def test_money_of_a_mart_that_lines_sum_to_is_walked() -> None:
     assert all(
-        "effective_cost" in WALKS[mart][0].columns
+        "effective_cost" in EVERY[mart][0].columns
         for mart, made in MARTS.items()
         if "effective_cost" in made.columns and mart not in WORDS
     )
@@ -80,7 +80,7 @@ def test_every_row_of_the_sample_is_the_sum_of_what_it_is_walked_to(desk: Desk, 
         assert is_anywhere or not rows.height, f"{name} is 0 everywhere: nothing is tested"
 
 
-@pytest.mark.parametrize("mart", sorted(set(WALKS) - {"invoice_reconciliation"}))
+@pytest.mark.parametrize("mart", sorted(set(EVERY) - {"invoice_reconciliation"}))
 def test_a_cell_stands_beside_its_parts_and_their_lines(desk: Desk, mart: str) -> None:
     answer = asked(desk, mart, "--limit", "2")
     assert Decimal(answer["value"]) == Decimal(answer["parts_value"])
