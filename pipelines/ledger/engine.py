@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import polars as pl
 
@@ -73,6 +73,23 @@ class OneMachine:
         """Ask all files at once."""
         return query(table.scan(files)).collect(engine="streaming")
 
-    def summed(self, table: Table, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:  # noqa: ARG002
-        """Ask all files at once; nothing is left to sum."""
-        return query(table.scan(files)).collect(engine="streaming")
+    def summed(self, table: Table, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:
+        """Ask some files at a time, and add up what they gave.
+
+        Where groups are many, polars keeps what it read of all files until it ends: 14 GB for a hundred million lines.
+        """
+        total = query(table.scan(files[:_AT_ONCE])).collect(engine="streaming")
+        for start in range(_AT_ONCE, len(files), _AT_ONCE):
+            more = query(table.scan(files[start : start + _AT_ONCE])).collect(engine="streaming")
+            total = _added(pl.concat([total, more]), by)
+        return total
+
+
+# Files of a million lines each take 1.5 GB so.
+_AT_ONCE: Final = 6
+
+
+def _added(sums: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    amounts = [name for name in sums.columns if name not in by]
+    stated = [pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name) for name in amounts]
+    return sums.group_by(by).agg(stated).select(sums.columns)

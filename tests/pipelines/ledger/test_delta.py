@@ -130,3 +130,28 @@ def test_a_clock_that_was_set_back_does_not_close_a_reopened_month(
     ledger.reopen("aws", JULY, by="someone", reason="a credit came late")
     assert ledger.acts()["is_reopening"].to_list() == [False, True]
     assert ledger.pins().is_empty()
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 20])
+def test_sums_of_however_many_files_are_those_of_all_at_once(table: Table, count: int) -> None:
+    amounts = [(number % 3, None if number % 3 == 2 else number) for number in range(count)]
+    frames = [
+        pl.LazyFrame({"name": [None if name == 1 else str(name)], "billed_cost": [cost]}).cast({"billed_cost": MONEY})
+        for name, cost in amounts
+    ]
+    put(table, JULY, "first", *frames)
+    files = table.partitions()["aws", JULY].files
+    assert len(files) == count
+
+    def query(lines: pl.LazyFrame) -> pl.LazyFrame:
+        stated = pl.when(pl.col("billed_cost").is_not_null().any()).then(pl.col("billed_cost").sum())
+        return lines.group_by("name").agg(billed_cost=stated, lines=pl.len().cast(pl.Int64))
+
+    by_plain_python: dict[str | None, tuple[Decimal | None, int]] = {}
+    for name, cost in amounts:
+        key = None if name == 1 else str(name)
+        before, lines = by_plain_python.get(key, (None, 0))
+        total = before if cost is None else Decimal(cost) + (before or 0)
+        by_plain_python[key] = total, lines + 1
+    found = table.summed(files, query, ["name"])
+    assert {name: (cost, lines) for name, cost, lines in found.iter_rows()} == by_plain_python
