@@ -37,9 +37,12 @@ _FIX: Final = (
 
 def is_purchase(bill: FocusColumns) -> pl.Expr:
     """Tell purchases that have an effective cost, are no commitment's and no cloud's."""
-    is_bought = focus_charges.word(bill, "charge_category") == "Purchase"
-    is_clouds = bill.text(*PROVIDERS).str.contains(_CLOUDS)
-    return is_bought & ~is_clouds & _is_positive(bill, "EffectiveCost") & bill.text("CommitmentDiscountId").is_null()
+    # Asked of every line of every bill, so the word is compared as it stands, and the rest of purchases only.
+    is_bought = bill.text("ChargeCategory").is_in(("Purchase", "purchase", "PURCHASE"))
+    is_bought &= bill.text("CommitmentDiscountId").is_null()
+    costs = pl.when(is_bought).then(bill.cell("EffectiveCost")).cast(pl.Float64, strict=False) > 0
+    is_clouds = pl.when(is_bought).then(bill.text(*PROVIDERS)).str.contains(_CLOUDS)
+    return is_bought & costs & ~is_clouds
 
 
 def refuse(bills: Sequence[tuple[Path, FocusColumns]], period: date) -> None:
@@ -73,7 +76,8 @@ def _twice(bill: FocusColumns, lines: pl.Expr, provider: str, account: str) -> C
 
 def _grouped(path: Path, bill: FocusColumns, period: date) -> list[pl.DataFrame]:
     own = bill.month() == pl.lit(period)
-    is_usage = own & (focus_charges.word(bill, "charge_category") == "Usage") & _is_positive(bill, "EffectiveCost")
+    is_usage = own & (focus_charges.word(bill, "charge_category") == "Usage")
+    is_usage &= bill.cell("EffectiveCost").cast(pl.Float64, strict=False) > 0
     is_committed = bill.text("CommitmentDiscountId").is_not_null()
     counted = {
         "top_ups": own & is_purchase(bill) & _is_top_up(bill),
@@ -84,10 +88,6 @@ def _grouped(path: Path, bill: FocusColumns, period: date) -> list[pl.DataFrame]
     by = {"provider": bill.text(*PROVIDERS), "account": bill.text("BillingAccountId")}
     sums = {name: lines.fill_null(value=False).sum() for name, lines in counted.items()}
     return checking.tallied(path, bill.name, bill.headers(_ASKED), _LINES, [], Grouping(by, sums))[1]
-
-
-def _is_positive(bill: FocusColumns, column: str) -> pl.Expr:
-    return bill.cell(column).cast(pl.Float64, strict=False) > 0
 
 
 def _is_top_up(bill: FocusColumns) -> pl.Expr:
