@@ -126,7 +126,8 @@ class Aggregate:
             by_hour += f" OR COALESCE(NOT REGEXP_CONTAINS({machine}, r'{PLAIN}'), {is_part})"
         else:
             by_hour += f" OR {is_part}"
-        cut = [f"TIMESTAMP_TRUNC(usage_start_time, {unit})" for unit in ("HOUR", "DAY")]
+        # A project may have another time zone by default.
+        cut = [f"TIMESTAMP_TRUNC(usage_start_time, {unit}, 'UTC')" for unit in ("HOUR", "DAY")]
         return f"IF(COALESCE({by_hour}, FALSE), {', '.join(cut)})"
 
     def _amounts(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -15,7 +16,8 @@ import pytest
 from pyarrow import parquet
 from pydantic import ValidationError
 
-from connectors import gcp_aggregate
+from connectors import gcp_aggregate, gcp_totals
+from connectors.gcp_aggregate import Aggregate
 from connectors.gcp_billing import GcpBilling
 from connectors.source import KeepsLines
 from examples import gcp as google
@@ -25,9 +27,9 @@ from models.errors import BadInput, Refused
 from models.facts import Fact
 from models.machines import is_flex_start, is_management_fee, is_part
 from models.money import quantize, quantize_decimal
-from tests.connectors import gcp_focus_rows
+from tests.connectors import gcp_focus_rows, google_sql
 from tests.connectors.bigquery_emulator import Emulator
-from tests.connectors.bigquery_tables import Append, client_of, load_parquet, stand_in, typed
+from tests.connectors.bigquery_tables import STRUCTURE, Append, client_of, load_parquet, stand_in, typed
 from tests.connectors.fake_bigquery import serving
 from tests.connectors.gcp_rows import Row, credit, fake_table, pairs, row, write
 from tests.pipelines.conftest import Company
@@ -106,24 +108,55 @@ def mixed() -> list[Row]:
     ]
 
 
+def summed(frame: pl.DataFrame, *counts: str) -> list[tuple[Any, ...]]:
+    """Sum charges by all that tells lines of a day apart."""
+    # Times and rows are of several lines; tags compare as lists, in one order.
+    beside = {"source_file", "source_row", "charge_period_start", "charge_period_end", "line_count", "count", "tags"}
+    same = [name for name in frame.columns if name not in {*beside, *COSTS, "consumed_quantity"}]
+    day = pl.col("charge_period_start").dt.date().alias("day")
+    tags = pl.col("tags").map.entries().list.sort().cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String})))
+    keys = [*sorted(same), day, tags.list.eval(pl.element().struct.json_encode()).list.join(",").alias("told")]
+    known = pl.col("list_cost", "consumed_quantity").is_not_null().any().name.suffix("_known")
+    sums = frame.group_by(keys).agg(pl.col(*COSTS, "consumed_quantity", *counts).sum(), known)
+    return sums.sort(pl.all(), nulls_last=True).rows()
+
+
+def test_google_s_own_sql_makes_the_same_of_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The query as it is sent to BigQuery, nothing put in its place, and in a time zone that is not UTC.
+    monkeypatch.undo()
+    chance = Random(7)  # noqa: S311 - the same amounts every time
+    # Exact halves of the last decimal that is kept, and amounts of every length.
+    halves = [2.5e-12, 3.5e-12, 1.5e-12, 1234.0000000000005, -5.0000000000005]
+    costs = [*halves, *(chance.uniform(-1, 1) * 10.0 ** chance.randint(-14, 9) for _ in range(300))]
+    lines = [*mixed(), *(row(**DISK, cost=cost, credits=[credit(-cost / 3, "DISCOUNT")]) for cost in costs)]
+    asked = Aggregate(google_sql.table(lines, STRUCTURE), kinds(STRUCTURE), "TRUE")
+    rows, sums = google_sql.answers(asked.rows(), asked.sums("DATE(export_time)", "invoice.month"))
+    assert sum(one["apportion_lines"] for one in rows) == len(lines)
+    assert len(rows) == 22
+    by_line = from_file(lines, tmp_path / "lines")
+    assert summed(charges(from_file(rows, tmp_path / "rows"))) == summed(charges(by_line))
+    for version in by_line.versions():
+        (said,) = [one for one in sums if one["month"] == f"{version.billing_period:%Y%m}"]
+        found = gcp_totals.Sums()
+        found.add({name: Decimal(text) for name, text in said.items() if name not in {"day", "month"}})
+        of_all, of_lines = gcp_totals.as_totals(found, is_final=True), by_line.totals(by_line.fetch(version))
+        assert of_all.lines == of_lines.lines
+        assert of_all.quantized == {"list_cost": Decimal(0), **of_lines.quantized}
+        assert of_all.exact == {"list_cost": Decimal(0), **of_lines.exact}
+
+
+def kinds(structure: dict[str, Any]) -> dict[str, Any]:
+    """Give columns as `Aggregate` takes them: what a record holds whether it is repeated or not."""
+    inner = {name: kind[0] if isinstance(kind, list) else kind for name, kind in structure.items()}
+    return {name: kinds(kind) if isinstance(kind, dict) else kind for name, kind in inner.items()}
+
+
 def test_rows_have_the_sums_of_their_lines_and_are_walked_back_to_them(
     append: Append, open_table: OpenTable, tmp_path: Path
 ) -> None:
     gcp = open_table(append(mixed()), push_down=True)
     lines, rows = charges(from_file(mixed(), tmp_path)), charges(gcp)
-    # Times and rows are of several lines; tags compare as lists, in one order.
-    beside = {"source_file", "source_row", "charge_period_start", "charge_period_end", "line_count", "count", "tags"}
-    same = [name for name in lines.columns if name not in {*beside, *COSTS, "consumed_quantity"}]
-    day = pl.col("charge_period_start").dt.date().alias("day")
-    tags = pl.col("tags").map.entries().list.sort().cast(pl.List(pl.Struct({"key": pl.String, "value": pl.String})))
-    keys = [*same, day, tags.list.eval(pl.element().struct.json_encode()).list.join(",").alias("told")]
-
-    def summed(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
-        known = pl.col("list_cost", "consumed_quantity").is_not_null().any().name.suffix("_known")
-        sums = frame.group_by(keys).agg(pl.col(*COSTS, "consumed_quantity", "count").sum(), known)
-        return sums.sort(pl.all(), nulls_last=True).rows()
-
-    assert summed(rows) == summed(lines)
+    assert summed(rows, "count") == summed(lines, "count")
     assert (lines.height, rows.height) == (79, 22)
     # One row back to its three lines.
     (row,) = rows.filter(pl.col("effective_cost") != pl.col("net_cost")).to_dicts()
