@@ -294,7 +294,9 @@ def company_bill(folder: Path) -> pa.Table:
     return pa.Table.from_pylist(rows, EXPORT)
 
 
-def test_every_mart_is_the_same_and_explain_fetches_the_lines(emulator: Emulator, tmp_path: Path) -> None:
+def test_every_mart_is_the_same_and_explain_fetches_the_lines(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bill, table = company_bill(tmp_path / "company"), "acme-billing.export.one_day"
     client = client_of(emulator)
     load_parquet(client, table, bill, [typed(field) for field in EXPORT])
@@ -324,4 +326,7 @@ def test_every_mart_is_the_same_and_explain_fetches_the_lines(emulator: Emulator
     assert len(said["lines"]) == 24
     assert said["all_lines"]["equal_the_row"] == "yes"
     assert Decimal(said["all_lines"]["billed_cost"]) == row["billed_cost"]
+    monkeypatch.setattr(GcpBilling, "lines", lambda *_: stands.head(2))
+    other = json.loads(sums.apportion("explain", place, "--json").out)["all_lines"]
+    assert (other["line_count"], other["equal_the_row"].partition(":")[0]) == (2, "no")
     client.close()  # type: ignore[no-untyped-call]
