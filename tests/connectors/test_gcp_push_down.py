@@ -286,7 +286,10 @@ def company_bill(folder: Path) -> pa.Table:
     lines = pl.concat([pl.read_parquet(path) for path in sorted((folder / "gcp").glob("*/2026-07-*.parquet"))])
     day = pl.col("usage_start_time").dt.date() == date(2026, 7, 10)
     hour, rows = timedelta(hours=1), []
-    for line in lines.filter(day).to_dicts():
+    # The emulator takes ten seconds for all SKUs.
+    skus = sorted({sku["id"] for sku in lines["sku"]})[::3]
+    some = pl.col("sku").struct.field("id").is_in(skus)
+    for line in lines.filter(day & some).to_dicts():
         for number in range(max(int((line["usage_end_time"] - line["usage_start_time"]) / hour), 1)):
             begin = line["usage_start_time"] + number * hour
             times = {"usage_start_time": begin, "usage_end_time": begin + hour}
@@ -317,13 +320,14 @@ def test_every_mart_is_the_same_and_explain_fetches_the_lines(
     stands = sums.lines().collect()
     assert stands["line_count"].sum() == bill.num_rows
     assert stands.height < bill.num_rows / 2
-    row = stands.filter(pl.col("line_count") == 24).row(0, named=True)
+    row = stands.sort("line_count").row(-1, named=True)
+    assert row["line_count"] > 10
     place = f"gcp/2026-07/{row['source_file']}#{row['source_row']}"
     answer = sums.apportion("explain", place, "--json", "--limit", "30")
     assert answer.status == 0, answer.said
     said = json.loads(answer.out)
     assert "this reads" in answer.said
-    assert len(said["lines"]) == 24
+    assert len(said["lines"]) == row["line_count"]
     assert said["all_lines"]["equal_the_row"] == "yes"
     assert Decimal(said["all_lines"]["billed_cost"]) == row["billed_cost"]
     monkeypatch.setattr(GcpBilling, "lines", lambda *_: stands.head(2))
