@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import sqlite3
 import zipfile
@@ -130,6 +131,10 @@ def test_no_output_holds_a_planted_secret(
     company: Company, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
+    # A process that was asked for JSON once goes on writing it, and other tests run in this one.
+    for logger in map(logging.getLogger, ("apportion", "connectors", "apprise")):
+        monkeypatch.setattr(logger, "handlers", [*logger.handlers])
+        monkeypatch.setattr(logger, "propagate", logger.propagate)
     before = {path for path, _ in texts(company.folder)}
     said: dict[str, str] = {}
     for command, log in (("run", ""), ("doctor", "json"), ("split", "")):
