@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from models.idle_settings import Idle
+from models.money import known_sum
 
 MICROSECONDS: Final = 1_000_000
 HOUR: Final = 3600 * MICROSECONDS
@@ -53,8 +54,8 @@ def device_time(samples: pl.LazyFrame, by: list[str], settings: Idle) -> pl.Lazy
         idle=pl.when(there).then("measured").otherwise(0).sum(),
         busy=pl.when(there).then(0).otherwise("used").sum(),
         idle_busy=pl.when(there).then("used").otherwise(0).sum(),
-        memory=pl.when(pl.col("kept").is_not_null().any()).then(pl.col("kept").sum()),
-        invocations=pl.when(pl.col("invocations").is_not_null().any()).then(pl.col("invocations").sum()),
+        memory=known_sum("kept"),
+        invocations=known_sum("invocations"),
         samples=pl.col("sample_count").sum(),
         devices=pl.len().cast(pl.Int64),
     )

@@ -59,6 +59,11 @@ def _longer(amounts: pl.Series) -> pl.Series:
     return (~fit).arg_true()
 
 
+def known_sum(name: str) -> pl.Expr:
+    """Sum a column of a group under its own name; null, not zero, where no row of the group states it."""
+    return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
+
+
 def residual(amount: pl.Expr) -> pl.Expr:
     """Give what `quantize` rounds off a native amount, as `EXACT`; null where that is nothing.
 

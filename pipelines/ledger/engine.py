@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import polars as pl
 
+from models.money import known_sum
+
 if TYPE_CHECKING:
     from pipelines.ledger.delta import Table
 
@@ -91,5 +93,4 @@ _AT_ONCE: Final = 6
 
 def _added(sums: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     amounts = [name for name in sums.columns if name not in by]
-    stated = [pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name) for name in amounts]
-    return sums.group_by(by).agg(stated).select(sums.columns)
+    return sums.group_by(by).agg(known_sum(name) for name in amounts).select(sums.columns)

@@ -56,13 +56,16 @@ def month(period: date) -> str:
     return f"{period:%B %Y}"
 
 
+def _sign(currency: str) -> str:
+    return _SIGNS.get(currency, f"{currency} " if currency else "")
+
+
 def short(amount: Decimal, currency: str = "") -> str:
     """Write an amount with three significant digits; cents only where they matter.
 
     Without a currency it is a plain number.
     """
-    sign = _SIGNS.get(currency, f"{currency} " if currency else "")
-    size = abs(amount)
+    sign, size = _sign(currency), abs(amount)
     minus = MINUS if amount < 0 else ""
     if 0 < size < _CENT:
         return f"{minus}<{sign}0.01"
@@ -76,16 +79,14 @@ def short(amount: Decimal, currency: str = "") -> str:
 
 def full(amount: Decimal, currency: str = "") -> str:
     """Write an amount to the cent."""
-    sign = _SIGNS.get(currency, f"{currency} " if currency else "")
-    return f"{MINUS if round(amount, 2) < 0 else ''}{sign}{abs(amount):,.2f}"
+    return f"{MINUS if round(amount, 2) < 0 else ''}{_sign(currency)}{abs(amount):,.2f}"
 
 
 def price(amount: Decimal, currency: str = "") -> str:
     """Write what one unit costs: to the cent, or two digits of less than ten cents: $0.0044 a request, not $0.00."""
     if not 0 < abs(amount) < _TEN_CENTS:
         return full(amount, currency)
-    sign = _SIGNS.get(currency, f"{currency} " if currency else "")
-    return f"{MINUS if amount < 0 else ''}{sign}{_TWO_DIGITS.plus(abs(amount)):f}"
+    return f"{MINUS if amount < 0 else ''}{_sign(currency)}{_TWO_DIGITS.plus(abs(amount)):f}"
 
 
 def signed(amount: Decimal, currency: str = "") -> str:

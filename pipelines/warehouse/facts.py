@@ -25,7 +25,7 @@ from models.dimensions import AiScope, Dimensions, normalize
 from models.errors import Refused
 from models.facts import COST_COLUMNS, KEY_COLUMNS
 from models.machines import is_flex_start, is_management_fee, is_part
-from models.money import MONEY
+from models.money import MONEY, known_sum
 from models.rulebook import Rulebook
 from models.workloads import Workload
 from pipelines.ledger.delta import Partition, Table
@@ -337,10 +337,7 @@ def keys_of(attributions: pl.DataFrame) -> pl.DataFrame:
 
 def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     # Where no line of a group states a cost, the sum is unknown, not zero.
-    sums = [
-        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
-        for name in ("consumed_quantity", "list_cost")
-    ]
+    sums = [known_sum(name) for name in ("consumed_quantity", "list_cost")]
     certain = [pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"]
     counted = pl.when("is_line").then(pl.col("line_count").fill_null(1)).otherwise(0)
     return lines.group_by(by).agg(*sums, *certain, charge_count=counted.sum())
@@ -353,7 +350,7 @@ def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:
         .group_by(_BY_HOUR)
         .agg(
             pl.col("consumed_quantity").filter(counted).sum(),
-            pl.when(pl.col("list_cost").is_not_null().any()).then(pl.col("list_cost").sum()).alias("list_cost"),
+            known_sum("list_cost"),
             *[pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"],
         )
     )

@@ -14,6 +14,7 @@ import polars as pl
 from models.capacity_blocks import USAGE_TYPE, by_hour
 from models.facts import KEY_COLUMNS
 from models.machines import is_part
+from models.money import known_sum
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.database import builds
 from pipelines.warehouse.facts import BESIDE, is_detailed, tag_columns
@@ -79,9 +80,7 @@ def lines_of(home: Path, ledger: Ledger, row: Row) -> Lines:
         here = [pl.col(name).eq_missing(pl.lit(getattr(row, name))) for name in ("resource_id", "region_id")]
         found = found.filter(pl.col("charge_period_start").dt.date() == row.usage_date, *here)
     # The hours of a Capacity Block's fee are one line of the bill.
-    lines = found.group_by(*PLACE, "billing_currency").agg(
-        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name) for name in _SUMMED
-    )
+    lines = found.group_by(*PLACE, "billing_currency").agg(known_sum(name) for name in _SUMMED)
     frame = lines.sort(PLACE).collect(engine="streaming")
     currencies = frame["billing_currency"].unique().drop_nulls().to_list()
     return Lines(frame, attribution.row(0, named=True), currencies[0] if len(currencies) == 1 else "")

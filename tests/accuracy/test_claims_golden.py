@@ -102,6 +102,14 @@ def test_the_true_ratio_and_share_of_compute_lie_in_the_intervals(company: Path,
         assert low <= share <= high
 
 
+def serving(folder: Path) -> pl.DataFrame:
+    """Give the native lines of the endpoint's machines."""
+    return native(folder).filter(
+        pl.col("line_item_resource_id").str.ends_with(f"endpoint/{ENDPOINT}"),
+        pl.col("line_item_usage_type").str.contains("Host:ml."),
+    )
+
+
 def served(folder: Path, period: str) -> pl.DataFrame:
     """Give what the endpoint's own server counted, hour by hour."""
     return pl.read_csv(folder / "tokens" / "serving" / f"{period[:7]}.csv")
@@ -110,10 +118,7 @@ def served(folder: Path, period: str) -> pl.DataFrame:
 def test_the_endpoint_s_price_by_token_and_by_request_is_its_machines_over_what_it_served(
     company: Path, checks: pl.DataFrame
 ) -> None:
-    machines = native(company).filter(
-        pl.col("line_item_resource_id").str.ends_with(f"endpoint/{ENDPOINT}"),
-        pl.col("line_item_usage_type").str.contains("Host:ml."),
-    )
+    machines = serving(company)
     by_token = measured(checks, "self-hosted-70b-costs-0-30-per-million")
     by_request = measured(checks, "request-costs-0-001-to-0-10")
     for period in PERIODS:

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.warehouse.build import sql_models
 from tests.accuracy.test_attribution import asked, judged
-from tests.accuracy.test_claims_golden import ENDPOINT, PERIODS, measured, native, served
+from tests.accuracy.test_claims_golden import PERIODS, measured, native, served, serving
 
 pytestmark = pytest.mark.pipeline
 
@@ -61,10 +61,7 @@ def test_two_a100_cost_what_the_native_lines_of_either_cloud_say(company: Path, 
 def test_self_hosting_beside_an_api_is_native_machines_over_published_prices(
     company: Path, checks: pl.DataFrame
 ) -> None:
-    machines = native(company).filter(
-        pl.col("line_item_resource_id").str.ends_with(f"endpoint/{ENDPOINT}"),
-        pl.col("line_item_usage_type").str.contains("Host:ml."),
-    )
+    machines = serving(company)
     alone = measured(checks, "self-hosting-costs-a-quarter-of-serverless")
     operated = measured(checks, "self-hosting-with-operations-is-hardly-cheaper")
     for period in PERIODS:

@@ -19,8 +19,7 @@ from models.rulebook import Rulebook
 from pipelines.cli.app import app
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask
-from tests.cli.conftest import Desk, ran
-from tests.once import once
+from tests.cli.conftest import Desk
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, click.Command] = getattr(typer.main.get_command(app), "commands", {})
@@ -103,8 +102,7 @@ def test_every_command_in_a_sentence_is_a_right_call() -> None:
 
 
 @pytest.mark.pipeline
-def test_the_query_for_the_duckdb_cli_answers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    desk = Desk(once(tmp_path_factory, "desk", ran))
+def test_the_query_for_the_duckdb_cli_answers(desk: Desk) -> None:
     for block in blocks("docs/how-to/open-the-report.md", "sh"):
         program, option, file, query = shlex.split(block)
         assert (program, option) == ("duckdb", "-readonly")

@@ -21,8 +21,7 @@ from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.database import opened
 from pipelines.warehouse.reader import ask
 from pipelines.warehouse.tables import TABLES
-from tests.cli.conftest import Desk, ran
-from tests.once import once
+from tests.cli.conftest import Desk
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,12 +39,6 @@ def generate() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The sample company, run once."""
-    return Desk(once(tmp_path_factory, "desk", ran))
 
 
 def test_the_reference_says_what_the_code_says(generate: ModuleType) -> None:

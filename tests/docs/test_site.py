@@ -13,8 +13,7 @@ import pytest
 from connectors.source import CONNECTORS
 from pipelines.settings import Settings
 from pipelines.warehouse.reader import ask
-from tests.cli.conftest import Desk, ran
-from tests.once import once
+from tests.cli.conftest import Desk
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -28,12 +27,6 @@ def blocks(language: str) -> list[tuple[str, str]]:
         for page in PAGES
         for block in re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     ]
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    """The sample company, run once."""
-    return Desk(once(tmp_path_factory, "desk", ran))
 
 
 def test_there_are_twenty_queries() -> None:
