@@ -38,7 +38,7 @@ faults: setup ## Run the tests of kills, full disks, two runs at once, and 200 d
 spark: setup ## Run the tests of Spark on a cluster of processes (at most two minutes)
 	$(BIN)/pytest -m spark tests/pipelines/ledger
 
-soak: setup ## Run the unbounded tests: kills (strace for some), full disks (as root), fuzzing
+soak: setup ## Run the unbounded tests: kills, full disks (as root), fuzzing
 	$(BIN)/pytest -m soak
 
 lint: setup ## Check style, types, architecture and SQL

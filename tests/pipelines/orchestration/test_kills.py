@@ -22,13 +22,13 @@ KILLS = 5  # for each of the two starting points
 SEED = 20260701
 # Imports take most of a run's time and change nothing, so runs are forked from a server that has done them.
 FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["pipelines.cli.app", "pipelines.orchestration.assets", "connectors.aws_cur"])
 # What tells one run's files from another's: a state is the same whatever they are called.
 RANDOM = re.compile(r"\d{8}T\d{6}[0-9a-f]{8}|[0-9a-f]{16,}|reports-\d+")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
-    FORKED.set_forkserver_preload(["pipelines.cli.app", "pipelines.orchestration.assets", "connectors.aws_cur"])
     process = FORKED.Process(target=int)
     process.start()
     process.join(60)
