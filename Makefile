@@ -6,7 +6,7 @@ export UV_NO_PROGRESS := 1
 # Keep what Python compiles, whatever the machine's setting: importing Dagster anew takes each process two seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test unit faults spark soak lint bench docs dev lock clean
+.PHONY: help setup demo test unit browser faults spark soak lint bench docs dev lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,7 +30,10 @@ test: setup ## Run the tests (at most 6 minutes)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 unit: setup ## Run the quick tests only (at most a minute)
-	$(BIN)/pytest -m "not soak and not spark and not faults and not pipeline" -n auto --dist worksteal
+	$(BIN)/pytest -m "not soak and not spark and not faults and not browser and not pipeline" -n auto --dist worksteal
+
+browser: setup ## Run the tests of the dashboard and the review page in Chromium, installed where there is none (a minute)
+	$(BIN)/pytest -m browser -n auto --dist loadfile
 
 faults: setup ## Run the tests of kills, full disks, two runs at once, and 200 damaged files for each reader (two minutes)
 	$(BIN)/pytest -m faults -n auto

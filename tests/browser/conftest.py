@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,17 +48,23 @@ OUTSIDE = (
 @pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """July and August, run once, with a pack of August."""
-    made = Company(once(tmp_path_factory, "company", whole))
-    write_review(made.settings, AUGUST, made.folder / "pack")
-    return made
+
+    def make(folder: Path) -> None:
+        whole(folder)
+        write_review(Company(folder).settings, AUGUST, folder / "pack")
+
+    return Company(once(tmp_path_factory, "reviewed", make))
 
 
 @pytest.fixture(scope="session")
 def attacked(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Company:
     """The company with hostile names wherever its published report has a name that comes from outside."""
-    copy = company.copy(tmp_path_factory.mktemp("browser") / "attacked")
-    published = (copy.home / "reports.duckdb").resolve()
-    with duckdb.connect(str(published)) as connection:
+    made = once(tmp_path_factory, "attacked", lambda folder: attack(company.copy(folder / "company")))
+    return Company(made / "company")
+
+
+def attack(company: Company) -> None:
+    with duckdb.connect(str((company.home / "reports.duckdb").resolve())) as connection:
         names = connection.sql(
             "select table_name, column_name from duckdb_columns() "
             "where schema_name = 'marts' and data_type = 'VARCHAR' and list_contains($outside, column_name)",
@@ -71,14 +76,13 @@ def attacked(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Comp
                 f'|| left("{column}", 8) where "{column}" is not null',
                 {"hostile": list(HOSTILE)},
             )
-    shutil.rmtree(copy.folder / "pack")
-    write_review(copy.settings, AUGUST, copy.folder / "pack")
-    return copy
+    shutil.rmtree(company.folder / "pack")
+    write_review(company.settings, AUGUST, company.folder / "pack")
 
 
 @pytest.fixture(scope="module")
 def browser(attacked: Company) -> Iterator[Browser]:  # noqa: ARG001 - see below
-    """A headless Chromium; in CI there must be one.
+    """A headless Chromium.
 
     Playwright keeps an event loop running in this thread, and the pipeline starts one of its own: that comes first, and
     the browser is gone before the tests of another file run.
@@ -86,9 +90,7 @@ def browser(attacked: Company) -> Iterator[Browser]:  # noqa: ARG001 - see below
     try:
         path = executable()
     except NoBrowser as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        pytest.fail(str(error))
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield chromium

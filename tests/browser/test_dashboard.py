@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.pipelines.conftest import Company
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.browser
 
 AI = "workload not in ('shared', 'not_ai')"
 # What the dashboard asks reads these; the names in them come from bills.

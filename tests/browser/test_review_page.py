@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.pipelines.conftest import Company
 
-pytestmark = pytest.mark.pipeline
+pytestmark = pytest.mark.browser
 
 A4_CONTENT = 695  # CSS pixels between the margins that review.css sets
 CUT = """() => [...document.querySelectorAll('main *, header *')]

@@ -55,7 +55,19 @@ def accept_open(company: Company, month: str) -> None:
     assert answer.status == 0, answer.said
 
 
+@pytest.fixture(scope="module")
+def closed(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """The company with July closed, and our rule run since; read it, do not change it."""
+    made = company.copy(tmp_path_factory.mktemp("closed") / "company")
+    accept_open(made, "2026-07")
+    with_our_rule(made).run()
+    return made
+
+
 def test_a_closed_month_is_pinned_archived_and_audited(copied: Company) -> None:
+    pack = copied.home / "reports" / "2026-07"
+    pack.mkdir(parents=True, exist_ok=True)
+    (pack / "review.html").write_text("as reported", encoding="utf-8")
     answer = copied.apportion("close", "--period", "2026-07", "--json")
     assert answer.status == 0, answer.said
     closed = json.loads(answer.out)
@@ -67,6 +79,7 @@ def test_a_closed_month_is_pinned_archived_and_audited(copied: Company) -> None:
     assert (pin["source"], pin["billing_period"], pin["pinned_by"]) == ("aws", JULY, getpass.getuser())
     archive = copied.home / "closed" / "2026-07-1"
     assert closed["archive"] == str(archive)
+    assert (archive / "review.html").read_text(encoding="utf-8") == "as reported"
     record = json.loads((archive / "close.json").read_text())
     assert record["loads"] == {"aws": copied.load_ids()["aws", JULY]}
     assert {row["workload"]: Decimal(row["effective_cost"]) for row in record["costs_by_workload"]} == by_workload(
@@ -83,18 +96,11 @@ def test_a_closed_month_is_pinned_archived_and_audited(copied: Company) -> None:
     assert "was closed on" in again.said
 
 
-def test_the_review_pack_is_archived_as_it_was(copied: Company) -> None:
-    pack = copied.home / "reports" / "2026-07"
-    pack.mkdir(parents=True, exist_ok=True)
-    (pack / "review.html").write_text("as reported", encoding="utf-8")
-    accept_open(copied, "2026-07")
-    assert (copied.home / "closed/2026-07-1/review.html").read_text(encoding="utf-8") == "as reported"
-
-
-def test_retagging_a_closed_month_is_told_apart_from_the_provider_s_changes(copied: Company) -> None:
-    accept_open(copied, "2026-07")
-    before = by_workload(copied, JULY)
-    with_our_rule(copied).run()
+def test_retagging_a_closed_month_is_told_apart_from_the_provider_s_changes(
+    company: Company, closed: Company, tmp_path: Path
+) -> None:
+    copied = closed.copy(tmp_path / "copy")
+    before = by_workload(company, JULY)
     assert by_workload(copied, JULY) == before
     assert copied.ask("select count(*) from marts.restatements") == [(0,)]
 
@@ -133,10 +139,11 @@ def test_a_restated_bill_of_a_closed_month_is_the_provider_s_change(restated: Co
     assert restated.ask("from marts.restatements order by all") == rows
 
 
-def test_a_reopened_month_follows_the_rules_again_and_keeps_what_was_reported(copied: Company) -> None:
-    accept_open(copied, "2026-07")
-    before = by_workload(copied, JULY)
-    with_our_rule(copied).run()
+def test_a_reopened_month_follows_the_rules_again_and_keeps_what_was_reported(
+    company: Company, closed: Company, tmp_path: Path
+) -> None:
+    copied = closed.copy(tmp_path / "copy")
+    before = by_workload(company, JULY)
     answer = copied.apportion("close", "--reopen", "--period", "2026-07", "--why", "wrong cluster", "--json")
     assert answer.status == 0, answer.said
     assert json.loads(answer.out) == {"billing_period": "2026-07", "reopened": ["aws"]}

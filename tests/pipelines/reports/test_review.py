@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.orchestration.assets import Progress, run_in_process
 from pipelines.reports.figures import QUESTIONS, gather
 from pipelines.reports.page import render
 from pipelines.reports.review import refresh_reviews, write_review
@@ -138,24 +137,21 @@ def test_a_month_that_is_not_there_is_said_with_those_that_are(company: Company,
     assert not (tmp_path / "never").exists()
 
 
-def test_a_run_writes_the_newest_months_and_leaves_what_still_stands(restated: Company) -> None:
-    restated.configure(review_packs=2)
-    run_in_process(restated.settings, [AUGUST], Progress())
+def test_a_pack_follows_its_month_and_what_still_stands_is_left(restated: Company) -> None:
     folders = {month: restated.home / "reports" / month for month in ("2026-07", "2026-08")}
-    before = {month: (folder / "review.html").stat().st_mtime_ns for month, folder in folders.items()}
-    assert list(refresh_reviews(restated.settings, quiet)) == []
+    write_review(restated.settings, AUGUST, folders["2026-08"])
+    first = said(folders["2026-08"])["content"]
+    restated.run()  # loads the bill that restates August
+    assert said(folders["2026-08"])["content"] != first
+    assert not folders["2026-07"].exists()  # nobody asked, and `review_packs` is 0
+
+    def written() -> set[str]:
+        return {path.parent.name for path in refresh_reviews(restated.settings, quiet)}
+
+    restated.configure(review_packs=2)
+    assert written() == {"2026-07"}
+    assert written() == set()
+    before = (folders["2026-07"] / "review.html").stat().st_mtime_ns
     (folders["2026-08"] / "charges_focus.csv").unlink()  # as after a kill
-    written = list(refresh_reviews(restated.settings, quiet))
-    assert {path.parent.name for path in written} == {"2026-08"}
-    assert (folders["2026-07"] / "review.html").stat().st_mtime_ns == before["2026-07"]
-
-
-def test_a_pack_that_exists_follows_its_month(before_restatement: Company, tmp_path: Path) -> None:
-    company = before_restatement.copy(tmp_path / "copy")
-    folder = company.home / "reports" / "2026-08"
-    write_review(company.settings, AUGUST, folder)
-    first = said(folder)["content"]
-    company.bill()  # restates August
-    company.run()
-    assert said(folder)["content"] != first
-    assert not (company.home / "reports" / "2026-07").exists()  # nobody asked, and `review_packs` is 0
+    assert written() == {"2026-08"}
+    assert (folders["2026-07"] / "review.html").stat().st_mtime_ns == before
