@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -77,12 +77,13 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     made_with = digest(
         [TABLES, RELATION, _BUILDS, settings.currency, [rate.model_dump_json() for rate in settings.exchange_rates]]
     )
-    if path.exists() and not _is_made_with(path, made_with):
-        path.unlink()
-        path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
     try:
-        with opened(path) as connection:
-            if not connection.sql("from duckdb_tables() where table_name = 'made_with'").fetchall():
+        with ExitStack() as stack:
+            connection = _opened_if_made_with(stack, path, made_with)
+            if connection is None:
+                path.unlink(missing_ok=True)
+                path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+                connection = stack.enter_context(opened(path))
                 _create(connection, made_with)
             yield connection
     except (duckdb.IOException, duckdb.TransactionException) as error:
@@ -92,12 +93,19 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         raise Refused(said) from error
 
 
-def _is_made_with(path: Path, made_with: str) -> bool:
+def _opened_if_made_with(stack: ExitStack, path: Path, made_with: str) -> duckdb.DuckDBPyConnection | None:
+    """Open a warehouse that is there and was made with just this."""
+    if not path.exists():
+        return None
     try:
-        with opened(path) as connection:
-            return connection.sql("select digest from computed.made_with").fetchall() == [(made_with,)]
+        with ExitStack() as own:
+            connection = own.enter_context(opened(path))
+            if connection.sql("select digest from computed.made_with").fetchall() == [(made_with,)]:
+                stack.push(own.pop_all())
+                return connection
     except duckdb.Error:
-        return False
+        pass
+    return None
 
 
 def _create(connection: duckdb.DuckDBPyConnection, made_with: str) -> None:

@@ -9,9 +9,14 @@ import polars as pl
 import pytest
 
 from models.workloads import Workload
+from pipelines.ledger.load import load
+from pipelines.ledger.tables import Ledger
+from pipelines.orchestration.assets import Progress, refresh_months
+from pipelines.orchestration.plan import changed_versions
 from pipelines.settings import Settings
-from pipelines.warehouse.database import opened
-from tests.cli.conftest import ran
+from pipelines.warehouse.build import show_lines
+from pipelines.warehouse.database import opened, warehouse
+from tests.cli.conftest import made
 
 pytestmark = pytest.mark.pipeline
 
@@ -85,8 +90,17 @@ def tagged(company: Path) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def untagged(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The lines of the bills alone, loaded and tagged; nothing else of a run is judged here."""
     folder = tmp_path_factory.mktemp("untagged")
-    ran(folder, tagging="none", sources=("aws", "gcp", "gcp_europe"))
+    clouds = ("aws", "gcp", "gcp_europe")
+    settings = Settings.load(made(folder, tagging="none", sources=clouds).config)
+    ledger = Ledger.of(settings)
+    for source in map(settings.open, clouds):
+        for version in changed_versions(ledger, source):
+            load(ledger, source, version)
+    with warehouse(settings) as connection:
+        refresh_months(settings, connection, Progress())
+        show_lines(connection, ledger)
     return judged(folder)
 
 

@@ -84,9 +84,9 @@ def made(
     return desk
 
 
-def ran(folder: Path, tagging: Literal["half", "none"] = "half", sources: Collection[str] | None = None) -> None:
-    """Write the sample company and run the pipeline on its bills."""
-    answer = made(folder, tagging=tagging, sources=sources).type("run")
+def ran(folder: Path) -> None:
+    """Write the sample company and run the pipeline on it."""
+    answer = made(folder).type("run")
     assert answer.status == 0, answer.said
 
 
