@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ SHARED: Final[Schema] = {
     "workload": pl.String,
     "pool": pl.String,
     "method": pl.String,
+    "share": MONEY,
     **dict.fromkeys(_COSTS, MONEY),
 }
 
@@ -76,7 +78,7 @@ def share(costs: pl.DataFrame, sharing: Sharing) -> pl.DataFrame:
 
     Returns:
         Rows of `SHARED` to be *added* to these costs: what each team gets, and what is taken from the pool, which sum
-        to 0 per source, month, workload and pool.
+        to 0 per source, month, workload and pool. Their `share`s, those of the team null being what stays, sum to 1.
     """
     rows: list[tuple[Any, ...]] = []
     for month, bill in costs.group_by("source", "billing_period", maintain_order=True):
@@ -111,9 +113,11 @@ def _moved(
 ) -> list[tuple[Any, ...]]:
     if not weights:
         return []
-    parts = [largest_remainder(to_units(whole[name]), list(weights.values())) for name in _COSTS]
+    wholes = (Decimal(1), *(whole[name] for name in _COSTS))
+    parts = [largest_remainder(to_units(amount), list(weights.values())) for amount in wholes]
     given = [(team, amounts) for team, *amounts in zip(weights, *parts, strict=True) if team is not None]
     place = (*month, whole["usage_period"])
     kind = (whole["workload"], whole["pool"], method.value)
-    taken = [-sum(amounts[index] for _, amounts in given) for index in range(len(_COSTS))]
+    taken = [-sum(amounts[index] for _, amounts in given) for index in range(len(wholes))]
+    taken[0] += to_units(Decimal(1))
     return [(*place, team, *kind, *map(from_units, amounts)) for team, amounts in [*given, (None, taken)]]

@@ -79,6 +79,8 @@ class SharingSettings(BaseModel):
     """Which money is shared: `tax`, `support`, `credit`, `other` shared lines, `idle` capacity, `unallocated` AI."""
     weights: dict[str, int] = {}
     """Team and weight, for `fixed`."""
+    by_line: bool = True
+    """In FOCUS files, a shared line is a row for each team; false keeps such lines, and so the files, small."""
 
     @model_validator(mode="after")
     def _weights_fit_method(self) -> Self:

@@ -96,6 +96,16 @@ select
     if(parts.part is null, attributions.environment, parts.environment) as environment, -- By dimensions.environment.
     if(parts.part is null, attributions.project, parts.project) as project, -- Resolved by dimensions.project.
     if(parts.part is null, attributions.customer, parts.customer) as customer, -- Resolved by dimensions.customer.
+    case
+        when if(parts.part is null, attributions.team, parts.team) is not null then null
+        when attributions.charge_category = 'Tax' then 'tax'
+        when attributions.charge_category = 'Credit' then 'credit'
+        when if(parts.part is null, attributions.workload, parts.workload) = 'shared'
+            then if(regexp_matches(lower(attributions.service_name), '\bsupport\b'), 'support', 'other')
+        when if(parts.part is null, attributions.workload, parts.workload) = 'not_ai' then null
+        when if(parts.part is null, attributions.idle_reason, parts.idle_reason) != 'unmeasured' then 'idle'
+        else 'unallocated'
+    end as sharing_pool, -- Which money without a team it is, see int_showback_pools; null: a team's own, or no AI.
     coalesce(parts.method, 'direct') as method, -- How the row was divided; direct where it is whole.
     if(coalesce(parts.part, 1) = 1, daily.consumed_quantity, null) as consumed_quantity, -- On part 1 only: sums hold.
     if(parts.part is null, daily.billed_cost, parts.billed_cost) as billed_cost, -- What the provider asks for.

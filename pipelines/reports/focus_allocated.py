@@ -2,9 +2,9 @@
 
 Whoever a part belongs to is no resource of the bill, so `AllocatedResourceId` is what tells the parts of a line apart:
 workload, model, team and the other dimensions, those that are known. A part that belongs to nobody (`unattributed`,
-`shared`) has a method and no resource, as FOCUS asks of what an allocation leaves over. Our words stand in
-`AllocatedTags` with a prefix, so that they repeat none of the bill's own tags. Shared money that `costs_by_team` shows
-to teams is not divided line by line: such a line stays whole.
+`shared`) has a method and no resource, as FOCUS asks of what an allocation leaves over, unless it is shown to a team:
+then the team is that team, and the pool it was shared from stands beside it. Our words stand in `AllocatedTags` with a
+prefix, so that they repeat none of the bill's own tags.
 """
 
 from __future__ import annotations
@@ -18,26 +18,31 @@ from models.workloads import Workload
 
 PREFIX: Final = "apportion/"
 _NOBODY: Final = (Workload.UNATTRIBUTED, Workload.SHARED)
-_WHO: Final = tuple(name for name in OWNER if name != "evidence")
+_WHO: Final = {
+    **{name: pl.col(name) for name in OWNER if name != "evidence"},
+    "team": pl.col("showback_team"),
+    "pool": pl.col("sharing_pool"),
+}
 
 
 def allocated() -> dict[str, pl.Expr]:
     """Give the Allocated columns of a line or part; all are null on a line that is whole."""
     is_part = pl.col("method").is_not_null()
-    to_somebody = pl.when(is_part & ~pl.col("workload").is_in(_NOBODY))
-    tags = [_known(name, quoted(pl.lit(PREFIX + name)) + ":" + quoted(pl.col(name))) for name in _WHO]
+    somebody = ~pl.col("workload").is_in(_NOBODY) | pl.col("showback_team").is_not_null()
+    to_somebody = pl.when(is_part & somebody)
+    tags = [_known(who, quoted(pl.lit(PREFIX + name)) + ":" + quoted(who)) for name, who in _WHO.items()]
     ratio = pl.lit('{"Elements":[{"AllocatedRatio":') + pl.col("ratio").cast(pl.String) + "}]}"
     return {
         "AllocatedMethodId": pl.col("method"),
         "AllocatedMethodDetails": pl.when(is_part).then(ratio),
-        "AllocatedResourceId": to_somebody.then(_joined([_known(name, name + "=" + pl.col(name)) for name in _WHO])),
-        "AllocatedResourceName": to_somebody.then(_joined([pl.col("workload"), pl.col("llm_model"), pl.col("team")])),
+        "AllocatedResourceId": to_somebody.then(_joined([name + "=" + who for name, who in _WHO.items()])),
+        "AllocatedResourceName": to_somebody.then(_joined([_WHO[name] for name in ("workload", "llm_model", "team")])),
         "AllocatedTags": to_somebody.then("{" + _joined(tags, ",") + "}"),
     }
 
 
-def _known(name: str, text: pl.Expr) -> pl.Expr:
-    return pl.when(pl.col(name).is_not_null()).then(text)
+def _known(value: pl.Expr, text: pl.Expr) -> pl.Expr:
+    return pl.when(value.is_not_null()).then(text)
 
 
 def _joined(texts: list[pl.Expr], separator: str = ", ") -> pl.Expr:

@@ -12,7 +12,7 @@ from models import focus
 from models.errors import BadSettings
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import ATTRIBUTIONS, Ledger
-from pipelines.reports import focus_parts, focus_rows
+from pipelines.reports import focus_parts, focus_rows, focus_showback
 from pipelines.warehouse.database import Build, builds
 from pipelines.warehouse.facts import keys_of, relevant_of, tag_columns
 from pipelines.warehouse.reader import NotFound, report
@@ -48,7 +48,7 @@ def write_focus(settings: Settings, period: date, folder: Path, version: str = "
 
 
 def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
-    """Give the lines of a billing period as published, of all sources, each with its key's attribution or in parts.
+    """Give the lines of a billing period as published, of all sources, divided among owners and teams.
 
     Raises:
         NotFound: nothing is published, or nothing of that month.
@@ -57,8 +57,11 @@ def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
     with report(settings.home) as connection:
         charges_version = connection.sql("select charges_version from reference.publication").fetchall()[0][0]
         built = builds(connection)
-        owned = {
-            month: connection.sql(focus_parts.SHARES, params={"source": month[0], "period": period}).pl()
+        answers = {
+            month: [
+                connection.sql(question, params={"source": month[0], "period": period}).pl()
+                for question in (focus_parts.SHARES, focus_showback.KEYS, focus_showback.TEAMS)
+            ]
             for month in built
             if month[1] == period
         }
@@ -67,9 +70,15 @@ def charges_of(settings: Settings, period: date) -> pl.LazyFrame:
     if not months:
         known = ", ".join(sorted({f"{month:%Y-%m}" for _, month in built})) or "none"
         raise NotFound(f"The published report has no {period:%Y-%m}. Months there are: {known}.")
-    return pl.concat(
-        focus_parts.divide(_attributed(ledger, partitions[month], built[month]), owned[month]) for month in months
-    )
+    found = []
+    for month in months:
+        owners, pools, teams = answers[month]
+        lines = _attributed(ledger, partitions[month], built[month]).join(
+            pools.lazy(), on="key_id", how="left", maintain_order="left"
+        )
+        shared = teams if settings.sharing.by_line else teams.clear()
+        found.append(focus_showback.divide(focus_parts.divide(lines, owners), shared))
+    return pl.concat(found)
 
 
 def _attributed(ledger: Ledger, partition: Partition, build: Build) -> pl.LazyFrame:

@@ -28,15 +28,16 @@ _GROUP: Final = (
     "commitment_discount_id",
     "capacity_reservation_id",
 )
-_LINE: Final = ("source_file", "source_row")
+LINE: Final = ("source_file", "source_row")
 # Divided too, in the proportions of the effective cost, which no mart adds up by owner.
-_BESIDE: Final = ("contracted_cost", "consumed_quantity")
+BESIDE: Final = ("contracted_cost", "consumed_quantity")
+_NAMED: Final = (*OWNER, "method", "sharing_pool")
 _PARTS: Final = {
     "source_file": pl.String(),
     "source_row": pl.Int64(),
     "part": pl.Int32(),
-    **dict.fromkeys((*OWNER, "method"), pl.String()),
-    **dict.fromkeys((*COST_COLUMNS, *_BESIDE, "ratio"), MONEY),
+    **dict.fromkeys(_NAMED, pl.String()),
+    **dict.fromkeys((*COST_COLUMNS, *BESIDE, "ratio"), MONEY),
 }
 # Who owns what of a month's daily rows that are divided, and of those that their lines cannot be told from; of the
 # published report, with `source` and `period`.
@@ -52,7 +53,7 @@ select
     {", ".join(_GROUP)},
     -- Rows with and without a resource beside one another share their lines, so they share their owners.
     if(bool_and(resource_id is not null) over rows, resource_id, null) as resource_id,
-    {", ".join(OWNER)}, method, {", ".join(COST_COLUMNS)}
+    {", ".join(_NAMED)}, {", ".join(COST_COLUMNS)}
 from charges
 window rows as (partition by {", ".join(_GROUP)})
 qualify bool_or(method != 'direct') over rows
@@ -73,12 +74,12 @@ def divide(lines: pl.LazyFrame, owned: pl.DataFrame) -> pl.LazyFrame:
     dated = lines.with_columns(usage_date=pl.col("charge_period_start").dt.date())
     needed = dated.join(owned.select(_GROUP).unique().lazy(), on=_GROUP, how="semi", nulls_equal=True)
     known = needed.collect_schema()
-    cells = [pl.col(name) if name in known else pl.lit(None, MONEY).alias(name) for name in (*COST_COLUMNS, *_BESIDE)]
-    found = needed.select(*_GROUP, "resource_id", *_LINE, *cells).collect(engine="streaming")
+    cells = [pl.col(name) if name in known else pl.lit(None, MONEY).alias(name) for name in (*COST_COLUMNS, *BESIDE)]
+    found = needed.select(*_GROUP, "resource_id", *LINE, *cells).collect(engine="streaming")
     # In the order of the bill: which part gets the last digit must not depend on how many cores there are.
-    parts = _parts(found.sort(_LINE), owned)
-    new = [name for name in _PARTS if name not in _LINE and name in known]
-    joined = lines.join(parts.lazy(), on=_LINE, how="left", suffix=" of part", maintain_order="left_right")
+    parts = _parts(found.sort(LINE), owned)
+    new = [name for name in _PARTS if name not in LINE and name in known]
+    joined = lines.join(parts.lazy(), on=LINE, how="left", suffix=" of part", maintain_order="left_right")
     whole = pl.col("part").is_null()
     return joined.with_columns(pl.when(whole).then(name).otherwise(f"{name} of part").alias(name) for name in new).drop(
         f"{name} of part" for name in new
@@ -102,13 +103,13 @@ def _parts(lines: pl.DataFrame, owned: pl.DataFrame) -> pl.DataFrame:
 
 def _divided(lines: Sequence[Mapping[str, Any]], owned: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     """Divide the lines of one daily row among those who own it."""
-    split = {name: _column([line[name] for line in lines], owned, name) for name in (*COST_COLUMNS, *_BESIDE)}
+    split = {name: _column([line[name] for line in lines], owned, name) for name in (*COST_COLUMNS, *BESIDE)}
     ratios = largest_remainder(to_units(Decimal(1)), _weights([], owned))
     return [
         (
-            *(line[name] for name in _LINE),
+            *(line[name] for name in LINE),
             number + 1,
-            *(owner[name] for name in (*OWNER, "method")),
+            *(owner[name] for name in _NAMED),
             *(amounts[place][number] for amounts in split.values()),
             from_units(ratios[number]),
         )

@@ -20,8 +20,9 @@ FOCUS forbids null where bills have nothing to say. What then stands there, and 
 A fee whose commitment stood partly unused has its unused cost on itself in an AWS bill. FOCUS wants that on a usage row
 of its own, so such a line becomes two: the purchase keeps what was billed, the second row what was unused.
 
-A line that the report divides among several owners becomes one row for each, with `x_AllocatedPart`: `focus_parts`;
-what FOCUS asks about it stands in `focus_allocated`.
+A line that the report divides among several owners becomes one row for each, with `x_AllocatedPart`: `focus_parts`; one
+of shared money a row for each team it is shown to, `x_ShowbackTeam`: `focus_showback`. What FOCUS asks about either
+stands in `focus_allocated`.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ OWN: Final = {
     "x_AcceleratorCount": "accelerator_count",
     "x_IdleReason": "idle_reason",
     "x_Team": "team",
+    "x_ShowbackTeam": "showback_team",
+    "x_SharingPool": "sharing_pool",
     "x_Environment": "environment",
     "x_Project": "project",
     "x_Customer": "customer",
@@ -122,7 +125,7 @@ def rows(charges: pl.LazyFrame, version: str) -> pl.LazyFrame:
     """Give FOCUS rows of a version, its columns in alphabetical order and ours after them.
 
     Args:
-        charges: ledger columns, those of `TAGGED`, and `part`, `method` and `ratio` (null where a line is whole);
+        charges: ledger columns, those of `TAGGED`, and what `focus_parts` and `focus_showback` add;
             split-cost rows left out, for they repeat other rows' money.
         version: one of `models.focus.VERSIONS`.
     """

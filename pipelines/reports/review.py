@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "reports"
 PAGES: Final = ("review.html", "review.xlsx", "review.json")
 FOCUS: Final = ("charges_focus.parquet", "charges_focus.csv")
-_LONG: Final = 250_000  # lines of a month from which FOCUS, a kilobyte a line, is written on demand only
+_LONG: Final = 100_000  # lines of a month from which FOCUS, a row of 1.5 kB for each owner and team, is on demand only
 
 
 def write_review(

@@ -71,6 +71,7 @@ GOVERNANCE_TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             "workload": ("varchar", "What the money was for."),
             "pool": ("varchar", "tax, support, credit, other, idle or unallocated."),
             "method": ("varchar", "proportional, even or fixed."),
+            "share": (_MONEY, "Ratio of the pool: the team's, or what stays with nobody; sums to 1 per pool."),
             "billed_cost": (_MONEY, "What the provider asks for (unblended), reporting currency."),
             "effective_cost": (_MONEY, "Amortized cost after negotiated discounts."),
             "net_cost": (_MONEY, "effective_cost after promotional credits."),

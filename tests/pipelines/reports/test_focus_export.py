@@ -15,6 +15,7 @@ from models.errors import BadSettings
 from models.facts import Fact
 from models.focus import columns, dtype, violations
 from models.money import MONEY
+from pipelines.governance_settings import SharingSettings
 from pipelines.reports.focus_export import write_focus
 from pipelines.warehouse.reader import NotFound
 from tests.pipelines.conftest import AUGUST, JULY, Company
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.pipeline
 SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "focus" / "focus_1_0_sample.csv"
 ELEMENTS = pl.Struct({"Elements": pl.List(pl.Struct({"AllocatedRatio": pl.String}))})
 COSTS = ("BilledCost", "EffectiveCost", "x_NetCost")
+# A row of a line: a part, as shown to a team.
+ROW = ("x_SourceFile", "x_SourceRow", "x_AllocatedPart", "x_ShowbackTeam")
 
 
 def lines_of(company: Company, month: date) -> pl.DataFrame:
@@ -112,11 +115,9 @@ def test_tags_survive_the_export(company: Company, tmp_path: Path) -> None:
 
 def test_what_a_fee_left_unused_stands_on_a_row_of_its_own(company: Company, tmp_path: Path) -> None:
     parquet, _ = write_focus(company.settings, AUGUST, tmp_path)
-    place = ["x_SourceFile", "x_SourceRow"]
     rows = pl.read_parquet(parquet)
     # A fee may have several owners; each has its part of what was billed and of what was unused.
-    part = [*place, "x_AllocatedPart"]
-    parted = rows.filter(pl.len().over(part) > 1).sort(*part, "ChargeCategory")
+    parted = rows.filter(pl.len().over(ROW) > 1).sort(*ROW, "ChargeCategory")
     fees, unused = parted[::2], parted[1::2]
     assert parted.height > 0
     assert set(fees["ChargeCategory"]) == {"Purchase"}
@@ -144,12 +145,48 @@ def test_the_export_sums_to_the_mart(company: Company, tmp_path: Path, owner: st
     assert rows["x_AllocationMethod"].n_unique() > 2
 
 
+def test_each_team_s_rows_sum_to_what_the_mart_shows_it_to_the_last_digit(company: Company, tmp_path: Path) -> None:
+    mart = (
+        "select team, sum(showback_billed_cost), sum(showback_effective_cost), sum(showback_net_cost) "
+        "from marts.costs_by_team where cost_basis = 'billed' and billing_period = '{}' group by all "
+        "order by team nulls first"
+    )
+    for month in (JULY, AUGUST):
+        rows = pl.read_parquet(write_focus(company.settings, month, tmp_path)[0])
+        shown = rows.group_by("x_ShowbackTeam").agg(pl.col(COSTS).sum()).sort("x_ShowbackTeam").rows()
+        assert shown == company.ask(mart.format(month))
+        assert len(shown) > 2
+    shared = rows.filter(pl.col("x_SharingPool").is_not_null())
+    pools = company.ask(f"select distinct pool from computed.shared_costs where billing_period = '{AUGUST}'")
+    assert set(shared["x_SharingPool"]) == {pool for (pool,) in pools}
+    assert len(pools) > 2
+    assert shared["x_Team"].null_count() == shared.height
+    assert shared["AllocatedMethodId"].str.ends_with("showback_proportional").all()
+    # Whether a row is to somebody or left over, and to whom.
+    assert shared.filter(pl.col("x_ShowbackTeam").is_not_null() & pl.col("AllocatedResourceId").is_null()).is_empty()
+    row = shared.filter(pl.col("x_ShowbackTeam") == "search").row(0, named=True)
+    tags = json.loads(row["AllocatedTags"])
+    assert (tags["apportion/team"], tags["apportion/pool"]) == ("search", row["x_SharingPool"])
+    assert {"team=search", f"pool={row['x_SharingPool']}"} <= set(row["AllocatedResourceId"].split(", "))
+
+
+def test_shared_lines_stay_whole_where_the_configuration_says_so(company: Company, tmp_path: Path) -> None:
+    settings = company.settings.model_copy(update={"sharing": SharingSettings(by_line=False)})
+    rows = pl.read_parquet(write_focus(settings, AUGUST, tmp_path)[0])
+    assert rows["x_SharingPool"].null_count() == rows.height
+    assert rows["x_ShowbackTeam"].equals(rows["x_Team"])
+    assert rows.select(COSTS).sum().row(0) == lines_of(company, AUGUST).select(
+        "billed_cost", "effective_cost", "net_cost"
+    ).sum().row(0)
+
+
 def test_a_line_of_several_owners_is_one_row_for_each(company: Company, tmp_path: Path) -> None:
     rows = pl.read_parquet(write_focus(company.settings, AUGUST, tmp_path)[0])
     place = ["x_SourceFile", "x_SourceRow"]
     parts = rows.filter(pl.col("x_AllocatedPart").is_not_null())
     assert parts.height > 0
     assert parts["AllocatedMethodId"].equals(parts["x_AllocationMethod"])
+    assert parts.select(*ROW, "ChargeCategory").is_duplicated().sum() == 0
     assert parts.group_by(place).agg(pl.col("x_Workload").n_unique()).filter(pl.col("x_Workload") > 1).height > 0
     lines = lines_of(company, AUGUST).rename({"source_file": place[0], "source_row": place[1]})
     amounts = {"BilledCost": "billed_cost", "EffectiveCost": "effective_cost", "ConsumedQuantity": "consumed_quantity"}
@@ -170,13 +207,14 @@ def test_a_part_says_how_it_was_divided_to_whom_and_which_ratio_of_its_line(comp
     for name in ("AllocatedMethodDetails", "AllocatedMethodId"):
         assert parts[name].null_count() == 0
     left_over = parts["AllocatedResourceId"].is_null()
-    assert left_over.equals(parts["x_Workload"].is_in(["unattributed", "shared"]))
+    of_nobody = parts["x_Workload"].is_in(["unattributed", "shared"]) & parts["x_ShowbackTeam"].is_null()
+    assert left_over.equals(of_nobody)
     owned = parts.filter(~left_over)
     assert 0 < owned.height < parts.height
     for row in owned.head(200).iter_rows(named=True):
         tags = json.loads(row["AllocatedTags"])
         assert tags["apportion/workload"] == row["x_Workload"]
-        assert tags.get("apportion/team") == row["x_Team"]
+        assert tags.get("apportion/team") == row["x_ShowbackTeam"]
         assert not tags.keys() & json.loads(row["Tags"]).keys()
     ratio = pl.col("AllocatedMethodDetails").str.json_decode(ELEMENTS).struct[0].list.first().struct[0].cast(MONEY)
     place = ["x_SourceFile", "x_SourceRow", "ChargeCategory"]

@@ -15,7 +15,7 @@ from pipelines.reports.focus_parts import divide
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 GROUP = ("billing_currency", "invoice_id", "region_id", "commitment_discount_id", "capacity_reservation_id")
 OWNERS = ("workload", "evidence", "llm_model", "accelerator", "idle_reason", "team", "environment", "project")
-TEXT = dict.fromkeys(("key_id", *GROUP, "resource_id", "source_file", *OWNERS, "customer"), pl.String())
+TEXT = dict.fromkeys(("key_id", *GROUP, "resource_id", "source_file", *OWNERS, "customer", "sharing_pool"), pl.String())
 MONEYS = dict.fromkeys((*COST_COLUMNS, "contracted_cost", "consumed_quantity"), MONEY)
 INSTANT = pl.Datetime("us", "UTC")
 
