@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from datetime import date
@@ -20,12 +19,12 @@ from pipelines.settings import Settings
 from pipelines.warehouse.build import sql_models
 from pipelines.warehouse.reader import ask
 from pipelines.warehouse.tables import TABLES
+from tests.orchestration.conftest import QUIET, Ran
 
 pytestmark = pytest.mark.pipeline
 
 ROOT = Path(__file__).parents[2]
 CHARGES = dg.AssetKey(["sources", "aws"])
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def loaded(folder: Path) -> list[str]:
@@ -143,27 +142,15 @@ def test_a_partition_that_is_there_already_is_not_loaded_again(company: Path, in
     assert Ledger.of(Settings.load(company / "apportion.yaml")).loads.open().version() == 1
 
 
-@pytest.fixture(scope="module")
-def whole(delivered: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dg.ExecuteInProcessResult]:
-    """The whole graph, run as Dagster runs it; read it, do not change it."""
-    folder = shutil.copytree(delivered, tmp_path_factory.mktemp("whole") / "company")
-    months = month_range("2026-07", "2026-09")
-    with dg.DagsterInstance.ephemeral() as instance:
-        return folder, job(folder).execute_in_process(instance=instance, tags=months, run_config=QUIET)
-
-
-def test_the_whole_graph_runs_from_bill_to_report(whole: tuple[Path, dg.ExecuteInProcessResult]) -> None:
-    folder, result = whole
-    assert result.success
-    assert (folder / ".apportion" / "reports.duckdb").exists()
-    failed = [check.check_name for check in result.get_asset_check_evaluations() if not check.passed]
+def test_the_whole_graph_runs_from_bill_to_report(ran: Ran) -> None:
+    assert ran.result.success
+    assert (ran.folder / ".apportion" / "reports.duckdb").exists()
+    failed = [check.check_name for check in ran.result.get_asset_check_evaluations() if not check.passed]
     assert set(failed) <= {"newest_day_is_recent"}  # A warning: the sample company's bills end when they end.
 
 
-def test_a_table_shows_its_rows_its_money_and_where_each_column_comes_from(
-    whole: tuple[Path, dg.ExecuteInProcessResult],
-) -> None:
-    folder, result = whole
+def test_a_table_shows_its_rows_its_money_and_where_each_column_comes_from(ran: Ran) -> None:
+    folder, result = ran.folder, ran.result
     shown = {event.asset_key: event.metadata for event in result.asset_materializations_for_node("sql_models")}
     costs = shown[dg.AssetKey(["marts", "costs_by_workload"])]
     (billed,) = ask(folder / ".apportion", "select sum(billed_cost)::varchar from marts.costs_by_workload").row(0)

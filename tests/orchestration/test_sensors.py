@@ -15,37 +15,16 @@ from pipelines.orchestration.assets import Progress, run_in_process
 from pipelines.orchestration.close import GATES, close
 from pipelines.orchestration.notify import news, send, without_secrets
 from pipelines.settings import Settings
-from tests.orchestration.conftest import configure
+from tests.orchestration.conftest import QUIET, Ran, configure, look
 
 pytestmark = pytest.mark.pipeline
 
 CANARY = "canary-4f9d2c-secret"
 
 
-@pytest.fixture(scope="module")
-def ran(delivered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small company after the run that the sensor asked for; read it, do not change it."""
-    folder = shutil.copytree(delivered, tmp_path_factory.mktemp("ran") / "company")
-    with dg.DagsterInstance.ephemeral() as instance:
-        (request,) = requested(look(folder, "new_bills", instance))
-        job = definitions(Settings.load(folder / "apportion.yaml")).resolve_job_def("refresh")
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        assert job.execute_in_process(instance=instance, tags=dict(request.tags), run_config=quiet).success
-    return folder
-
-
 @pytest.fixture
-def after(ran: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(ran, tmp_path / "after", symlinks=True)
-
-
-def look(folder: Path, name: str, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorExecutionData:
-    """Evaluate a sensor as a daemon that has just started would."""
-    whole = definitions(Settings.load(folder / "apportion.yaml"))
-    context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, repository_def=whole.get_repository_def(), sensor_name=name
-    )
-    return whole.get_repository_def().get_sensor_def(name).evaluate_tick(context)
+def after(ran: Ran, tmp_path: Path) -> Path:
+    return shutil.copytree(ran.folder, tmp_path / "after", symlinks=True)
 
 
 def requested(tick: Any) -> list[dg.RunRequest]:
@@ -79,8 +58,8 @@ def test_new_months_start_one_run_and_the_cursor_survives_a_restart(
     assert "started for this already" in skipped(again)
 
 
-def test_after_the_run_that_was_asked_for_nothing_is_new(ran: Path, instance: dg.DagsterInstance) -> None:
-    assert skipped(look(ran, "new_bills", instance)) == "Nothing changed."
+def test_after_the_run_that_was_asked_for_nothing_is_new(ran: Ran, instance: dg.DagsterInstance) -> None:
+    assert skipped(look(ran.folder, "new_bills", instance)) == "Nothing changed."
 
 
 def test_changed_rules_start_a_run_without_the_sources(after: Path, instance: dg.DagsterInstance) -> None:
@@ -123,7 +102,7 @@ def test_a_month_is_closed_by_the_clock_once_its_gates_hold(after: Path, instanc
     assert "2026-07 cannot be closed yet: " in skipped(closing(after, instance, 5))
     (insisting,) = closing(after, instance, 20).run_requests
     job = definitions(settings).resolve_job_def("monthly_close")
-    config = {**insisting.run_config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    config = {**insisting.run_config, **QUIET}
     refused = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
     assert not refused.success
     config["ops"]["close_month"]["config"] |= {"why": "the board meets", "accept": list(GATES)}
@@ -177,10 +156,9 @@ def test_a_failed_run_is_told_with_a_link_and_no_secret(
         sources=[{"name": "aws", "type": "aws_cur", "location": f"s3://nobody/{CANARY}"}],
     )
     job = definitions(settings).resolve_job_def("refresh")
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     everything = definitions(settings).resolve_asset_graph().get_all_asset_keys()
     keys = [key for key in everything if key.path[0] in {"staging", "intermediate", "marts"}]
-    failed = job.execute_in_process(instance=instance, asset_selection=keys, run_config=quiet, raise_on_error=False)
+    failed = job.execute_in_process(instance=instance, asset_selection=keys, run_config=QUIET, raise_on_error=False)
     assert not failed.success
     (event,) = (event for event in failed.all_events if event.event_type_value == "PIPELINE_FAILURE")
     context = dg.build_run_status_sensor_context(

@@ -118,21 +118,6 @@ def test_every_tagging_says_who_when_and_why(ruled: Company, tmp_path: Path) -> 
     assert all(at is not None for *_, at, _ in log)
 
 
-def test_a_pinned_month_keeps_its_tags_until_it_is_retagged(company: Company, copied: Company) -> None:
-    copied.ledger.pin("aws", JULY, by="the controller", reason="July is closed")
-    with_our_rule(copied).run()
-    assert tags_of(copied, JULY) == tags_of(company, JULY)
-    assert tags_of(copied, AUGUST) != tags_of(company, AUGUST)
-    assert "Nothing changed" in copied.apportion("run").said
-
-    answer = copied.apportion("retag", "--period", "2026-07", "--why", "the cluster trains", "--json")
-    assert answer.status == 0, answer.said
-    (month,) = json.loads(answer.out)
-    assert month["keys_changed"] == copied.ask(f"{DECIDED} and billing_period = '{JULY}'")[0][0] > 0
-    assert copied.ask(SUMS) == company.ask(SUMS)
-    assert "Nothing changed" in copied.apportion("run").said
-
-
 def test_a_rebuilt_warehouse_keeps_the_tags_of_a_pinned_month(company: Company, copied: Company) -> None:
     copied.ledger.pin("aws", JULY, by="the controller", reason="July is closed")
     with_our_rule(copied).run("--rebuild")
