@@ -10,7 +10,7 @@ from models.attribution import COLUMNS as TAGGED
 from models.errors import Refused
 from models.facts import CHARGES, KEY_COLUMNS
 from pipelines.warehouse.database import builds
-from pipelines.warehouse.facts import MAPS
+from pipelines.warehouse.facts import MACHINE_HOURS, MAPS
 from pipelines.warehouse.tables import MONEY, TABLES
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ def _month_lines(
     ]
     matches += [f"{value} is not distinct from {name}" for value, name in zip(values, names, strict=True)]
     tagged = [f"attribution.{quote(name)}" for name in TAGGED if name != "dimensions"]
+    quantity, unit = (f"line.{name}" if name in present else "null" for name in ("consumed_quantity", "pricing_unit"))
+    units = ", ".join(map(_text, MACHINE_HOURS))
+    # As in `ledger.gpu_hours`; null where no such hours are. Decimals of these sizes make a product that still fits.
+    hours = f"try_cast({quantity} as decimal(24, 12)) * attribution.accelerator_count::decimal(12, 6)"
+    tagged.append(f"if(lower({unit}) in ({units}), ({hours})::{MONEY}, null) as accelerator_hours")
     return (
         f"select {_text(month[0])} as source, {_text(str(month[1]))}::date as billing_period, "
         f"{', '.join(own)}, {', '.join(tagged)}, 'billed' as cost_basis\n"

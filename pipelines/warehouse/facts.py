@@ -344,7 +344,7 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 
 def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:
-    counted = pl.col("pricing_unit").str.to_lowercase().is_in(_HOURS)
+    counted = pl.col("pricing_unit").str.to_lowercase().is_in(MACHINE_HOURS)
     return (
         grouped.filter("is_hourly")
         .group_by(_BY_HOUR)
@@ -378,7 +378,7 @@ _BY_HOUR: Final = (
     "billing_currency",
 )
 # How bills write the unit of a machine-hour.
-_HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
+MACHINE_HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
 
 
 def _converted(frame: pl.DataFrame, rate_of: Mapping[str, Decimal]) -> pl.DataFrame:

@@ -8,7 +8,9 @@ import subprocess
 import tarfile
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.pipelines.conftest import AUGUST, JULY, Company
@@ -36,19 +38,45 @@ def upgraded(tmp_path: Path) -> Company:
     return Company(tmp_path)
 
 
+def pinned(company: Company) -> list[tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]]:
+    """Give each pin in force with the lines and the tags it stands on; what they do not have is left out."""
+    ledger, found = company.ledger, []
+    for pin in ledger.pins().rows(named=True):
+        month = pin["source"], pin["billing_period"]
+        frames = [
+            table.scan(table.partitions(pin[version])[month].files).collect()
+            for table, version in ((ledger.charges, "charges_version"), (ledger.attributions, "attributions_version"))
+        ]
+        lines, tags = (
+            frame.select(sorted(column.name for column in frame if column.null_count() < frame.height))
+            for frame in frames
+        )
+        said = {name: value for name, value in pin.items() if value is not None}
+        found.append((said, lines.sort("source_row"), tags.sort("key_id")))
+    return found
+
+
 def test_the_ledger_of_an_earlier_release_gives_the_same_figures(upgraded: Company) -> None:
     loads = upgraded.load_ids()
     assert set(loads) == {("aws", JULY), ("aws", AUGUST)}
+    before = pinned(upgraded)
     upgraded.run()
     assert upgraded.ask(SPLIT) == BEFORE
     said = upgraded.ask("select billing_period, lines_loaded, is_reconciled from marts.reconciliation order by all")
     assert said == [(JULY, 4, True), (AUGUST, 2, True)]
     # Its columns are a part of today's, and what is new is null in its lines.
     assert upgraded.lines().collect().height == 6
-    # A closed month keeps its tags; an open one has today's.
-    (pin,) = upgraded.ledger.pins().rows(named=True)
+    # Every closed month keeps its pin, and the lines and tags it was closed with; the report shows it with these.
+    after = pinned(upgraded)
+    assert [pin for pin, *_ in after] == [pin for pin, *_ in before]
+    for (_, *kept), (_, *found) in zip(before, after, strict=True):
+        assert all(one.equals(other) for one, other in zip(kept, found, strict=True))
+    ((pin, lines, tags),) = before
     assert (pin["billing_period"], pin["pinned_by"], pin["reason"]) == (JULY, "ada", "July is closed")
-    assert upgraded.ledger.attributions.partitions(pin["attributions_version"])["aws", JULY].files
+    assert lines.height == 4
+    told = ["key_id", "workload", "evidence", "attribution_rule_id"]
+    shown = f"select {', '.join(told)} from computed.attributions where billing_period = '{JULY}' order by 1"
+    assert upgraded.ask(shown) == tags.select(told).rows() != []
     assert "Nothing changed" in upgraded.apportion("run").said
 
 

@@ -72,6 +72,21 @@ def test_the_lines_sum_to_the_marts(company: Company) -> None:
     assert view(company, by_workload.format(own)) == view(company, by_workload.format(daily))
 
 
+def test_accelerator_hours_of_the_lines_sum_to_those_of_the_machines(company: Company) -> None:
+    by_machine = (
+        "select billing_period, workload, accelerator, instance_type, sum({0}) from {1} group by all "
+        "having sum({0}) != 0 order by all"
+    )
+    machines = "ledger.gpu_hours join computed.attributions using (source, billing_period, key_id)"
+    of_lines = view(company, by_machine.format("accelerator_hours", "ledger.charges"))
+    assert of_lines == view(company, by_machine.format("gpu_hours", machines))
+    assert len({accelerator for _, _, accelerator, *_ in of_lines}) > 2
+    # Lines that count no hours of accelerators have none, and no zero that says they were measured.
+    assert view(
+        company, "select count(*) from ledger.charges where accelerator is null and accelerator_hours is not null"
+    ) == [(0,)]
+
+
 def test_lines_keep_their_workload_whatever_is_written_in_their_tags(tmp_path: Path) -> None:
     start = datetime(2026, 7, 1)  # noqa: DTZ001 - AWS writes UTC without a zone
     texts = {
