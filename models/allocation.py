@@ -99,7 +99,8 @@ def divide(wholes: pl.DataFrame, usage: pl.DataFrame, bases: Sequence[Basis]) ->
     A whole's own `idle_reason` (an unused commitment) goes to all its parts; otherwise a part takes its usage's.
     """
     parts: list[tuple[object, ...]] = []
-    left = wholes
+    asked = {name for basis in bases for name in basis.match}
+    left = wholes.select("daily_id", "idle_reason", *COST_COLUMNS, *sorted(asked))
     for basis in bases:
         owners = _owners(usage, basis)
         undivided = []

@@ -155,9 +155,10 @@ def parts_of(
     costs = []
     for column in COST_COLUMNS:
         amount = whole[column]
+        # Most wholes have one owner, and then there is nothing to reckon.
         costs.append(
-            [None] * len(weights)
-            if amount is None
+            [amount] * len(weights)
+            if amount is None or len(weights) == 1
             else [from_units(units) for units in largest_remainder(to_units(amount), weights)]
         )
     return [

@@ -1,9 +1,9 @@
 """From a month's lines to its keys, daily rows and GPU-hours: the only passes over every line after the load.
 
 Polars streams them, on disk and on object storage alike. The first pass finds the distinct keys, the others find each
-line's key again and sum by its number: grouping by fifty text columns and the day at once takes twice the memory. The
-resource stays only for keys that are AI or have an accelerator: with it everywhere ten million lines make millions of
-daily rows, without it thousands.
+line's key again by a few columns and sum by its number: grouping by fifty text columns and the day at once takes twice
+the memory. The resource stays only for keys that are AI or have an accelerator: with it everywhere ten million lines
+make millions of daily rows, without it thousands.
 """
 
 from __future__ import annotations
@@ -163,13 +163,15 @@ def aggregate(
     """
     ask = partial(charges.distinct, partition.files)
     spelt = spellings(lambda query: ask(lambda lines: query(_own(lines))), relevant)
-    key = [*KEY_COLUMNS, *relevant]
+    # Fifty tags are looked for and a bill has a few: what it never says tells no two lines apart.
+    said = {name: raw for name, raw in spelt.items() if raw}
+    key = [*KEY_COLUMNS, *said]
 
     def whole(lines: pl.LazyFrame) -> pl.LazyFrame:
-        return _dated(_own(lines).with_columns(is_line=pl.lit(value=True)), spelt)
+        return _dated(_own(lines).with_columns(is_line=pl.lit(value=True)), said)
 
     def by_the_hour(lines: pl.LazyFrame) -> pl.LazyFrame:
-        return _dated(by_hour(_own(lines)), spelt)
+        return _dated(by_hour(_own(lines)), said)
 
     dated = whole
     groups = ask(lambda lines: dated(lines).select(*key, *BESIDE).unique())
@@ -179,7 +181,8 @@ def aggregate(
         groups = ask(lambda lines: dated(lines).select(*key, *BESIDE).unique())
     keys = groups.select(key).unique().sort(key, nulls_last=True)
     keys = keys.with_columns(key_id=pl.Series(key_ids(keys), dtype=pl.String))
-    attributions = attribute_keys(keys)
+    never = [pl.lit(None, pl.String).alias(name) for name in relevant if name not in said]
+    attributions = attribute_keys(keys.with_columns(never))
     keys = keys.with_row_index("key")
     detail = attributions.select(
         "key_id",
@@ -196,10 +199,10 @@ def aggregate(
         .with_row_index("group")
     )
     named = groups.select("group", "key_id", *BESIDE)
-    # Fifty text columns take ten times as long to compare as one number, so a line finds its group by a digest of them
-    # wherever that tells all groups of the month apart.
-    told_apart_by = [*key, *BESIDE]
-    groups = groups.with_columns(_digested(told_apart_by))
+    # Every line is of one of these groups, so a line finds its own by the few columns that tell all of them apart; and
+    # by a digest of those, wherever that does too: several texts take longer to compare than one number.
+    telling = told_apart_by = _telling(groups, [*key, *BESIDE])
+    groups = groups.with_columns(_digested(telling))
     if groups[_DIGEST].is_unique().all():
         told_apart_by = [_DIGEST]
     numbered = groups.select(*told_apart_by, "group", "key", "is_detailed", "is_part", "is_hourly")
@@ -212,7 +215,7 @@ def aggregate(
         machines = ask(lambda lines: _machine_hours(dated(lines), types).unique())
 
     def grouped(lines: pl.LazyFrame) -> pl.LazyFrame:
-        found = dated(lines).with_columns(_digested([*key, *BESIDE]))
+        found = dated(lines).with_columns(_digested(telling))
         return _with_machines(found.join(numbered.lazy(), on=told_apart_by, nulls_equal=True), machines)
 
     def few(lines: pl.LazyFrame) -> pl.LazyFrame:
@@ -237,6 +240,20 @@ def aggregate(
 
 
 _DIGEST: Final = "group_digest"
+
+
+def _telling(groups: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Choose columns that tell all groups apart, those with most values first; the others need not be read again."""
+    values = {name: groups[name].n_unique() for name in columns}
+    chosen: list[str] = []
+    apart = 0
+    for name in sorted(columns, key=values.__getitem__, reverse=True):
+        more = groups.select(pl.struct(*chosen, name).n_unique()).item()
+        if more > apart:
+            chosen, apart = [*chosen, name], more
+        if apart == groups.height:
+            break
+    return chosen or [columns[0]]
 
 
 def _digested(columns: Sequence[str]) -> pl.Expr:

@@ -100,6 +100,30 @@ def test_groups_whose_digests_collide_are_told_apart_by_their_columns(
     assert found.daily["billed_cost"].sort().to_list() == [1, 2]
 
 
+def test_lines_that_differ_in_one_column_only_are_told_apart_whichever_it_is(tmp_path: Path) -> None:
+    """Each place of a binary number is a column, so an amount in a wrong row cannot be made up for by another."""
+    columns = ("usage_type", "operation", "region_id", "invoice_id", "service_code")
+    lines = [
+        line(0, str(2**number), **{name: str(number >> place & 1) for place, name in enumerate(columns)})
+        for number in range(2 ** len(columns))
+        if number != 5  # then some columns tell more than others
+    ]
+    found = facts(tmp_path, lines)
+    assert sorted(found.daily["billed_cost"]) == [2**number for number in range(2 ** len(columns)) if number != 5]
+    beside = found.daily.join(found.attributions, on="key_id")
+    for *values, cost in beside.select(*columns, "billed_cost").iter_rows():
+        assert cost == 2 ** sum(int(value) << place for place, value in enumerate(values))
+
+
+def test_a_tag_that_no_line_has_is_a_column_of_the_key_that_says_nothing(tmp_path: Path) -> None:
+    lines = [line(tags={"team": "a"}), line(tags={"team": ""})]
+    asked = facts(tmp_path / "asked", lines, ("tag:absent", "tag:team"))
+    named = facts(tmp_path / "named", lines, ("tag:team",))
+    assert asked.attributions["tag:absent"].null_count() == 2
+    assert asked.spelt == {"tag:absent": [], "tag:team": ["team"]}
+    assert asked.daily.equals(named.daily)
+
+
 def test_a_relevant_tag_divides_keys_and_an_irrelevant_one_does_not(tmp_path: Path) -> None:
     lines = [line(tags={"user:team": "a", "job": "1"}), line(tags={"user_Team": "a", "job": "2"}), line(tags={})]
     found = facts(tmp_path, lines, ("tag:team",))
