@@ -53,9 +53,12 @@ def first_line(error: BaseException) -> str:
 
 
 def scan(path: Path) -> pl.LazyFrame:
-    """Scan a file lazily with its native columns and `ROW`, 1 = first data row; CSV cells are text, blank is null."""
+    """Scan a file lazily with its native columns and `ROW`, 1 = first data row; CSV cells are text, blank is null.
+
+    Rows are told by their cells alone: one wrong byte in the statistics of a Parquet file would hide all of them.
+    """
     if is_parquet(path):
-        return pl.scan_parquet(path, row_index_name=ROW, row_index_offset=1, glob=False)
+        return pl.scan_parquet(path, row_index_name=ROW, row_index_offset=1, glob=False, use_statistics=False)
     return pl.scan_csv(path, infer_schema=False, row_index_name=ROW, row_index_offset=1, glob=False)
 
 
@@ -78,20 +81,29 @@ def native_schema(path: Path, name: str) -> Mapping[str, pl.DataType]:
     return {column: dtype for column, dtype in schema.items() if column != ROW}
 
 
-def check_parquet(path: Path) -> None:
-    """Check that a Parquet file holds the pages that its footer names: polars panics where it does not.
+def check_parquet(path: Path) -> Any:
+    """Give the footer of a Parquet file that holds the pages it names, of the types it names.
 
     Raises:
-        ArrowException: it does not; `readable` names the file.
+        ArrowException, OSError: it does not; `readable` names the file.
     """
     size = path.stat().st_size
-    footer = arrow_parquet.read_metadata(path)
+    with arrow_parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
+        footer = file.metadata
+        # Polars, and Arrow when asked for the columns of a footer, end the whole process over some damage that Arrow's
+        # reader only refuses. Asking it for one row of every group would cost a tenth of a load.
+        if footer.num_row_groups:
+            next(file.iter_batches(batch_size=1, row_groups=[0]), None)
+    types = [footer.schema.column(index).physical_type for index in range(footer.num_columns)]
     for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
+        if [group.column(index).physical_type for index in range(group.num_columns)] != types:
+            raise pa.ArrowInvalid("a group of rows has other columns than the file")
         for chunk in (group.column(index) for index in range(group.num_columns)):
             # An offset of 0 stands for no dictionary.
             start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
             if not 0 < start <= start + chunk.total_compressed_size <= size:
                 raise pa.ArrowInvalid(f"column {chunk.path_in_schema} lies outside of the file")
+    return footer
 
 
 def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int, pl.LazyFrame]]:
@@ -147,7 +159,7 @@ def contents(path: Path, name: str) -> Contents:
         columns = set(native_schema(path, name))
         return Contents(columns, columns)
     with readable(name):
-        return _contents(arrow_parquet.ParquetFile(path).metadata)
+        return _contents(check_parquet(path))
 
 
 def _contents(footer: Any) -> Contents:
@@ -166,7 +178,7 @@ def _contents(footer: Any) -> Contents:
 def _holds_anything(statistics: Any, values: int) -> bool:
     if statistics is None or not statistics.has_null_count:
         return True
-    if statistics.null_count == values:
+    if _is_null(statistics, values):
         return False
     return not _is_text(statistics) or not statistics.has_min_max or not (statistics.min == statistics.max == "")
 
@@ -174,10 +186,15 @@ def _holds_anything(statistics: Any, values: int) -> bool:
 def _may_be_blank(statistics: Any, values: int) -> bool:
     if statistics is None or not statistics.has_null_count:
         return True
-    if statistics.null_count == values or not _is_text(statistics):
+    if _is_null(statistics, values) or not _is_text(statistics):
         return False
     # A shortened minimum is still no greater than the least value, and nothing is less than no characters.
     return not statistics.has_min_max or bool(statistics.min == "")
+
+
+def _is_null(statistics: Any, values: int) -> bool:
+    """Tell a column of nulls: not by their number alone, which one wrong byte makes that of all its values."""
+    return bool(statistics.null_count == values and not statistics.has_min_max)
 
 
 def _is_text(statistics: Any) -> bool:
