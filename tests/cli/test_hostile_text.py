@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from pipelines.cli.output import print_frame
 from tests.cli.conftest import Desk, made
@@ -28,6 +32,15 @@ CORPUS = (
     "../../../../etc/passwd",
     "x" * 10_000,
 )
+# What a gateway's log calls its models, each with a price of its own, so that their names reach every mart and chart.
+MODELS = tuple(text for text in CORPUS if len(text) < 100)
+LOG = {
+    "name": "requests",
+    "type": "generic_tokens",
+    "location": "requests",
+    "columns": {"usage_start": "at", "llm_model_id": "model", "input_tokens": "in", "output_tokens": "out"},
+    "constants": {"provider_name": "OpenAI"},
+}
 INVENTED = "USE1-Hyperscale:ml.x9.48xlarge"
 
 
@@ -48,6 +61,19 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Desk:
             pl.col("line_item_resource_id").str.replace("cluster/.*", f"cluster/{EVIL}"),
             line_item_usage_account_name=odd,
         ).write_parquet(file)
+    settings = yaml.safe_load(desk.config.read_text(encoding="utf-8"))
+    settings["sources"].append(LOG)
+    price = {
+        "provider": "OpenAI",
+        "effective_from": date(2026, 1, 1),
+        "per_million": {"uncached_input": 9, "output": 9},
+    }
+    settings["prices"] = {"overrides": [{**price, "model": model} for model in MODELS]}
+    desk.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (desk.folder / "requests").mkdir()
+    requests = [{"at": "2026-08-05T10:00:00Z", "model": model, "in": 10**9, "out": 10**9} for model in MODELS]
+    log = "".join(json.dumps(request) + "\n" for request in requests)
+    (desk.folder / "requests" / "log.jsonl").write_text(log, encoding="utf-8")
     ran = desk.type("run")
     assert ran.status == 0, ran.said
     return desk
@@ -116,17 +142,42 @@ def test_the_whole_corpus_is_in_the_marts_and_every_table_and_cent_is_there(atta
     assert found["bill"] == found["daily"]
 
 
-def test_nothing_of_the_corpus_acts_in_the_pack(attacked: Desk, tmp_path: Path) -> None:
-    made = attacked.type("report", "--period", "2026-08", "--out", str(tmp_path))
+def test_names_of_models_in_a_log_are_kept_as_it_writes_them_and_cost_what_they_cost(attacked: Desk) -> None:
+    ids = attacked.type("query", "select distinct llm_model_id from ledger.token_usage_daily", "--json").json
+    assert {row["llm_model_id"] for row in ids} == set(MODELS)
+    ask = "select llm_model, effective_cost from marts.llm_model_costs where cost_basis = 'estimated'"
+    marts = attacked.type("query", ask, "--json").json
+    assert {bare(row["llm_model"]) for row in marts} == {bare(model) for model in MODELS}
+    assert {Decimal(row["effective_cost"]) for row in marts} == {18_000}
+    assert inert(attacked.type("models", "--limit", "100").out)
+
+
+@pytest.fixture(scope="module")
+def pack(attacked: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packs")
+    made = attacked.type("report", "--period", "2026-08", "--out", str(out))
     assert made.status == 0, made.said
-    pack = tmp_path / "2026-08"
+    return out / "2026-08"
+
+
+def test_nothing_of_the_corpus_acts_in_the_pack(pack: Path) -> None:
     page = (pack / "review.html").read_text(encoding="utf-8")
     assert "[red]evil" in page  # some of it is there, as text
     assert not re.search(r"<script|<img", page)
     assert "{{" in page  # not 49
+    assert "drop-table-marts-costs-by-team" in page  # a model of the log
     with zipfile.ZipFile(pack / "review.xlsx") as workbook:
         sheets = [workbook.read(name).decode() for name in workbook.namelist() if "worksheets/sheet" in name]
         assert sheets
         assert not any(re.search(r"<f[ >]", sheet) for sheet in sheets)
         assert not any("hyperlink" in name for name in workbook.namelist())
-    assert not list(tmp_path.rglob("passwd"))
+    assert not list(pack.parent.rglob("passwd"))
+
+
+def test_focus_files_say_what_the_bill_says_and_so_may_start_a_formula(pack: Path) -> None:
+    """docs/security.md tells why, and that they are data for programs: this is what it says of them."""
+    parquet = pl.read_parquet(pack / "charges_focus.parquet")
+    csv = pl.read_csv(pack / "charges_focus.csv", infer_schema=False)
+    assert set(CORPUS) <= set(csv["SubAccountName"])
+    texts = [name for name, dtype in parquet.schema.items() if dtype == pl.String]
+    assert csv.select(texts).equals(parquet.select(texts))
