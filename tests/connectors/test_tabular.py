@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from connectors.tabular import Contents, contents, native_schema, scan
+from connectors.tabular import Contents, contents, native_schema, pieces, scan
 from models.errors import BadInput
 
 if TYPE_CHECKING:
@@ -87,3 +87,16 @@ def test_a_page_that_says_it_holds_fewer_than_no_values_is_refused(tmp_path: Pat
     assert b"\x2c\x15\x10" in whole
     file.write_bytes(whole.replace(b"\x2c\x15\x10", b"\x2c\x15\x11"))
     refused(file, "negative number of values")
+
+
+def test_a_csv_read_piece_by_piece_has_each_line_once_at_its_own_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.tabular.BLOCK", 64)
+    file = tmp_path / "bill.csv"
+    cells = [f"{number}\n," for number in range(200)]
+    file.write_text("a,b\n" + "".join(f'"{cell}",\n' for cell in cells), encoding="utf-8")
+    found = [(before, piece.collect()["a"].to_list()) for before, piece in pieces(file, file.name, ["a"])]
+    assert len(found) > 2
+    assert all(texts == cells[before : before + len(texts)] for before, texts in found)
+    assert sum(len(texts) for _, texts in found) == len(cells)
