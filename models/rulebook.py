@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,10 +52,7 @@ class Rulebook:
         Raises:
             BadSettings: a rule cannot be read, can never be reached, or one of its examples is claimed by another.
         """
-        team = tuple(rule for file in team_files for rule in _read(file))
-        book = Rulebook(team, _ours(), catalogue(extra_shapes))
-        _check(book)
-        return book
+        return _loaded(tuple((file, _text(file)) for file in team_files), tuple(extra_shapes))
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -155,6 +152,15 @@ class Rulebook:
         return every.join(won_by, on="row", how="left", maintain_order="left")["place"]
 
 
+@lru_cache(maxsize=4)
+def _loaded(files: tuple[tuple[Path, str], ...], extra_shapes: tuple[Shape, ...]) -> Rulebook:
+    # Every step of a run asks for the rule book; files that say the same are read and checked once a process.
+    team = tuple(rule for file, text in files for rule in _read(file, text))
+    book = Rulebook(team, _ours(), catalogue(extra_shapes))
+    _check(book)
+    return book
+
+
 def _tested(column: pl.DataFrame, tests: Mapping[str, pl.Expr]) -> pl.DataFrame:
     values = column.unique().with_columns(**tests)
     return column.join(values, on=column.columns, how="left", nulls_equal=True, maintain_order="left").drop(
@@ -166,10 +172,17 @@ def _comparable(tag: pl.Expr) -> pl.Expr:
     return tag.str.strip_chars().str.to_lowercase()
 
 
-def _read(file: Path) -> Iterator[Rule]:
+def _text(file: Path) -> str:
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{file}: cannot be read as YAML: {error}") from error
+
+
+def _read(file: Path, text: str) -> Iterator[Rule]:
+    try:
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
         raise BadSettings(f"{file}: cannot be read as YAML: {error}") from error
     # `terms` is a place for YAML anchors; the rules that use them are what counts.
     if (
@@ -194,8 +207,8 @@ def _problem(problem: Any) -> str:
 
 @cache
 def _ours() -> tuple[Rule, ...]:
-    # Read and checked once a process: a run loads the rule book several times.
-    ours = tuple(rule for name in OUR_FILES for rule in _read(FOLDER / f"{name}.yaml"))
+    files = [FOLDER / f"{name}.yaml" for name in OUR_FILES]
+    ours = tuple(rule for file in files for rule in _read(file, _text(file)))
     check_ours(ours)
     return ours
 

@@ -15,7 +15,7 @@ charges as (
     select
         billing_period,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where true
     group by all
 )

@@ -20,7 +20,7 @@ months as (
     select
         usage_period,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     group by all
 )
 

@@ -6,8 +6,7 @@ select
     billing_period,
     daily_id,
     part,
-    count(*) as times,
-    list(distinct workload) as workloads
+    count(*) as times
 from intermediate.int_charges_allocated
 group by all
 having count(*) != 1

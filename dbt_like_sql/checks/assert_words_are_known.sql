@@ -5,11 +5,11 @@ with
 
 words as (
     select
-        'intermediate.int_charges_allocated' as found_in,
+        'intermediate.int_costs_by_key' as found_in,
         workload,
         evidence,
         idle_reason
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     union
     select
         'intermediate.int_accelerator_costs' as found_in,

@@ -30,37 +30,35 @@ divided as (
 
 hours as (
     select
-        gpu_hours.source,
-        gpu_hours.billing_period,
-        gpu_hours.key_id,
+        machine_days.source,
+        machine_days.billing_period,
+        machine_days.key_id,
         attributions.usage_period,
-        gpu_hours.usage_hour::date as usage_date,
+        machine_days.usage_date,
         attributions.provider_name,
-        gpu_hours.resource_id,
-        gpu_hours.region_id,
+        machine_days.resource_id,
+        machine_days.region_id,
         attributions.accelerator,
         attributions.workload,
         attributions.evidence,
         attributions.llm_model,
         coalesce(attributions.idle_reason, 'unmeasured') as idle_reason,
         attributions.team,
-        gpu_hours.gpu_hours
-    from ledger.gpu_hours
+        machine_days.gpu_hours
+    from intermediate.int_accelerator_days as machine_days
     left join computed.attributions using (source, billing_period, key_id)
-    -- Cores, memory and disks have no hours of their own: hours are the accelerators'.
     where
-        gpu_hours.gpu_hours is not null
-        and not exists (
+        not exists (
             select 1
             from divided
             where
-                divided.source = gpu_hours.source
-                and divided.billing_period = gpu_hours.billing_period
-                and divided.key_id = gpu_hours.key_id
-                and divided.usage_date = gpu_hours.usage_hour::date
-                and divided.resource_id is not distinct from gpu_hours.resource_id
-                and divided.region_id is not distinct from gpu_hours.region_id
-                and divided.commitment_discount_id is not distinct from gpu_hours.commitment_discount_id
+                divided.source = machine_days.source
+                and divided.billing_period = machine_days.billing_period
+                and divided.key_id = machine_days.key_id
+                and divided.usage_date = machine_days.usage_date
+                and divided.resource_id is not distinct from machine_days.resource_id
+                and divided.region_id is not distinct from machine_days.region_id
+                and divided.commitment_discount_id is not distinct from machine_days.commitment_discount_id
         )
 ),
 

@@ -23,10 +23,11 @@ stacked as (
         coalesce(usage_type, '') || ' ' || coalesce(operation, '') as sku,
         environment,
         cost_basis,
+        row_count,
         billed_cost,
         effective_cost,
         net_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where coalesce(charge_category, '') not in ('Credit', 'Tax')
     union all by name
     select
@@ -36,6 +37,7 @@ stacked as (
         llm_model,
         '' as sku,
         cost_basis,
+        1 as row_count,
         billed_cost,
         effective_cost,
         net_cost
@@ -62,7 +64,7 @@ select
         else 'other'
     end as production, -- production, other or unknown, as dimensions.environment and claims say.
     cost_basis, -- billed, or estimated where no bill covers it.
-    count(*)::bigint as row_count, -- Daily rows, parts of rows and rows of usage.
+    sum(row_count)::bigint as row_count, -- Daily rows, parts of rows and rows of usage.
     sum(billed_cost)::decimal(38, 12) as billed_cost, -- What the provider asks for; 0 where estimated.
     sum(effective_cost)::decimal(38, 12) as effective_cost, -- Amortized cost after negotiated discounts.
     sum(net_cost)::decimal(38, 12) as net_cost -- effective_cost after promotional credits.

@@ -21,7 +21,13 @@ charges as (
         attributions.tags
     from intermediate.int_charges_allocated as charges
     inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where charges.charge_category = 'Usage'
+    where
+        charges.charge_category = 'Usage'
+        and (
+            attributions.pricing_category = 'Dynamic'
+            or charges.workload = 'storage'
+            or contains(charges.usage_type, ':p5.48xlarge')
+        )
 ),
 
 -- The bill prints a list cost on every line, spot and covered ones too; SageMaker's own price is another.

@@ -9,7 +9,7 @@ billed as (
         source,
         billing_period,
         usage_period
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
 ),
 
 months as (

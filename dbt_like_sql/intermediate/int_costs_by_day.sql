@@ -1,7 +1,7 @@
 /*
 What usage costs by day, without credits and tax: what budgets, forecasts and anomalies look at. API usage that no bill
 covers yet counts at its estimated price.
-One row per day, provider, workload, team, language model, source, billing period and key.
+One row per day, provider, workload, team, language model, source, billing period and, of AI money, key.
 */
 with
 
@@ -26,7 +26,7 @@ select
     llm_model, -- Language model.
     source, -- Name of the source in the configuration.
     billing_period, -- First day of the invoice month.
-    key_id, -- Key in computed.attributions.
+    if(workload in ('not_ai', 'shared'), null, key_id) as key_id, -- Key in computed.attributions; null where not AI.
     sum(effective_cost)::decimal(38, 12) as effective_cost -- Amortized cost after negotiated discounts.
 from charges
 group by all

@@ -13,5 +13,5 @@ select
     sum(billed_cost)::decimal(38, 12) as billed_cost, -- What the provider asks for (unblended).
     sum(effective_cost)::decimal(38, 12) as effective_cost, -- Amortized cost after negotiated discounts.
     sum(net_cost)::decimal(38, 12) as net_cost -- effective_cost after promotional credits.
-from intermediate.int_charges_allocated
+from intermediate.int_costs_by_key
 group by all

@@ -13,7 +13,7 @@ begins as (
     select
         source,
         min(usage_period) as first_period
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     group by all
 ),
 

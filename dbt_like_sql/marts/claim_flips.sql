@@ -16,7 +16,7 @@ undecided as (
         max(service_name) as service_name,
         max(coalesce(usage_type, service_name)) as usage_type,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where
         coalesce(charge_category, '') not in ('Credit', 'Tax')
         and (

@@ -17,7 +17,7 @@ charges as (
                 and (conditions.team is null or conditions.team = charges.team)
                 and (conditions.project is null or conditions.project = charges.project)
         ) as is_cogs
-    from intermediate.int_charges_allocated as charges
+    from intermediate.int_costs_by_key as charges
 )
 
 select

@@ -8,7 +8,7 @@ charges as (
     select
         *,
         coalesce(idle_reason, '') in ('unused_commitment', 'unused_reservation') as is_unused
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where commitment_discount_id is not null
 ),
 

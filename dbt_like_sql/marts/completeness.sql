@@ -14,9 +14,10 @@ charged as (
         attributions.provider_name,
         charges.usage_date,
         attributions.usage_period,
-        charges.effective_cost
+        sum(charges.effective_cost) as effective_cost
     from ledger.charges_daily as charges
     inner join computed.attributions as attributions using (source, billing_period, key_id)
+    group by all
 ),
 
 present as (

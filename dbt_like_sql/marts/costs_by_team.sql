@@ -7,7 +7,7 @@ pool. One row per billing period, usage period, team, workload and cost basis.
 with
 
 charges as (
-    select * from intermediate.int_charges_allocated
+    select * from intermediate.int_costs_by_key
     union all by name
     select * from intermediate.int_estimated_charges
 ),

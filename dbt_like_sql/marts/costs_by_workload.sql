@@ -4,7 +4,7 @@ Cost by what it was for. One row per billing period, usage period, provider, wor
 with
 
 charges as (
-    select * from intermediate.int_charges_allocated
+    select * from intermediate.int_costs_by_key
     union all by name
     select * from intermediate.int_estimated_charges
 )

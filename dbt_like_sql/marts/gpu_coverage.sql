@@ -5,12 +5,34 @@ One row per usage period, subject (billed, metric, job), source, status and, for
 */
 with
 
+days as (
+    select
+        source,
+        billing_period,
+        resource_id,
+        usage_date,
+        bit_or(billed_hours) as billed_hours
+    from intermediate.int_accelerator_days
+    where resource_id is not null
+    group by all
+),
+
+-- Machines without two hours in a row on any day: only theirs are looked at one by one.
+sparse as (
+    select
+        source,
+        billing_period,
+        resource_id
+    from days
+    group by all
+    having bool_and(billed_hours & (billed_hours << 1) = 0)
+),
+
 gaps as (
     select
         gpu_hours.source,
         gpu_hours.billing_period,
         gpu_hours.resource_id,
-        gpu_hours.usage_hour,
         sum(gpu_hours.gpu_hours) / max(attributions.accelerator_count) as machine_hours,
         date_diff(
             'hour',
@@ -21,8 +43,9 @@ gaps as (
             gpu_hours.usage_hour
         ) as gap
     from ledger.gpu_hours
+    semi join sparse using (source, billing_period, resource_id)
     inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where gpu_hours.gpu_hours is not null and gpu_hours.resource_id is not null
+    where gpu_hours.gpu_hours is not null
     group by gpu_hours.source, gpu_hours.billing_period, gpu_hours.resource_id, gpu_hours.usage_hour
 ),
 

@@ -21,7 +21,7 @@ keys as (
         sum(billed_cost)::decimal(38, 12) as billed_cost,
         sum(effective_cost)::decimal(38, 12) as effective_cost,
         sum(charge_count)::bigint as charge_count
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where workload = 'unattributed'
     group by all
 ),

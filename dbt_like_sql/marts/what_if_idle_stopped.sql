@@ -6,7 +6,7 @@ One row per usage period, provider, accelerator, workload, team and idle reason.
 with
 
 charges as (
-    select * from intermediate.int_charges_allocated
+    select * from intermediate.int_costs_by_key
     where
         idle_reason in (
             'unused_reservation', 'unused_commitment', 'unallocated', 'warm_pool', 'unused_throughput', 'idle'

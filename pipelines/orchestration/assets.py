@@ -26,7 +26,7 @@ from pipelines.redaction import hidden, safe
 from pipelines.settings import Settings
 from pipelines.stopping import Stopped, last_signal
 from pipelines.warehouse.build import build, check, show_lines, sql_models
-from pipelines.warehouse.database import builds, drop_months, warehouse
+from pipelines.warehouse.database import builds, drop_months, warehouse, warehouse_path
 from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.governance import refresh_governance
 from pipelines.warehouse.gpu import refresh_gpu
@@ -314,21 +314,18 @@ def report_asset(settings: Settings, progress: Progress) -> dg.AssetsDefinition:
     )
     def reports(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         progress.on_step("checking and publishing")
-        with (
-            logs.about(run=context.run.run_id),
-            _again(context, progress),
-            locked(settings, progress.on_step),
-            warehouse(settings) as connection,
-        ):
+        with logs.about(run=context.run.run_id), _again(context, progress), locked(settings, progress.on_step):
             ledger = Ledger.of(settings)
-            passed = check(connection)
+            with warehouse(settings) as connection:
+                passed = check(connection)
+                results = check_results(connection) if progress.under_dagster else []
             what = content(settings, ledger, tagging_of(settings))
             if what == published(settings.home) and not progress.republish:
                 metadata: dict[str, Any] = {"unchanged": True, "checks_passed": passed}
             else:
-                path = publish(settings.home, connection, content=what, charges_version=ledger.charges.open().version())
+                version = ledger.charges.open().version()
+                path = publish(settings.home, warehouse_path(settings), content=what, charges_version=version)
                 metadata = {"path": str(path), "checks_passed": passed}
-            results = check_results(connection) if progress.under_dagster else []
         yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return reports

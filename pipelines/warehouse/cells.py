@@ -239,7 +239,10 @@ def _relation(asked: _Asked, table: str, limit: int) -> dict[str, Any]:
     semi join (select {grain} as grain from ({asked.rows})) using (grain)
     """
     ((comment,),) = asked.connection.sql(
-        "select coalesce(comment, '') from duckdb_tables() where schema_name = $schema and table_name = $name",
+        "select coalesce(comment, '') from ("
+        "select schema_name, table_name, comment from duckdb_tables() "
+        "union all select schema_name, view_name, comment from duckdb_views()"
+        ") where schema_name = $schema and table_name = $name",
         params={"schema": schema, "name": name},
     ).fetchall()
     return {

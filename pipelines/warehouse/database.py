@@ -13,7 +13,7 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from dbt_like_sql.sql_model import RELATION
+from dbt_like_sql.sql_model import RELATION, VIEWS
 from models import money
 from models.errors import Refused
 from models.facts import Schema
@@ -65,6 +65,11 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyCo
         connection.close()
 
 
+def warehouse_path(settings: Settings) -> Path:
+    """Say where the warehouse is."""
+    return settings.home / "warehouse.duckdb"
+
+
 @contextmanager
 def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse for writing.
@@ -72,11 +77,10 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     One that other code made, or for another reporting currency, or a damaged one is thrown away: the ledger has
     everything.
     """
-    path = settings.home / "warehouse.duckdb"
+    path = warehouse_path(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
-    made_with = digest(
-        [TABLES, RELATION, _BUILDS, settings.currency, [rate.model_dump_json() for rate in settings.exchange_rates]]
-    )
+    rates = [rate.model_dump_json() for rate in settings.exchange_rates]
+    made_with = digest([TABLES, RELATION, sorted(VIEWS), _BUILDS, settings.currency, rates])
     try:
         with ExitStack() as stack:
             connection = _opened_if_made_with(stack, path, made_with)
@@ -88,9 +92,13 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
     except (duckdb.IOException, duckdb.TransactionException) as error:
         # A commit that fails is a disk that does not take it: nobody else writes here.
-        why = " ".join(str(error).split())
-        said = f"{path}: cannot be written ({why}). Nothing was published; correct that and run again."
-        raise Refused(said) from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: Exception) -> Refused:
+    """Say that a database could not be written and why."""
+    why = " ".join(str(error).split())
+    return Refused(f"{path}: cannot be written ({why}). Nothing was published; correct that and run again.")
 
 
 def _opened_if_made_with(stack: ExitStack, path: Path, made_with: str) -> duckdb.DuckDBPyConnection | None:

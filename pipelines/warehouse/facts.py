@@ -132,14 +132,16 @@ class MonthFacts:
     Attributes:
         attributions: columns of `ATTRIBUTIONS`.
         daily: columns of `ledger.charges_daily`, partition columns left out.
-        gpu_hours: columns of `ledger.gpu_hours`, partition columns left out; None where those in the warehouse serve.
+        gpu_hours: columns of `ledger.gpu_hours`, partition columns left out.
         spelt: how the bill spells each relevant tag, for whoever joins lines to attributions.
+        is_stored: the warehouse has these daily rows and GPU-hours already.
     """
 
     attributions: pl.DataFrame
     daily: pl.DataFrame
-    gpu_hours: pl.DataFrame | None
+    gpu_hours: pl.DataFrame
     spelt: Mapping[str, Sequence[str]]
+    is_stored: bool = False
 
 
 def aggregate(

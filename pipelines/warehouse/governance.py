@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.warehouse.facts import Tagging
 
 _READ: Final = (
+    "intermediate.int_costs_by_key",
     "intermediate.int_showback_pools",
     "intermediate.int_costs_by_day",
     "intermediate.int_budget_days",
@@ -32,17 +33,15 @@ _READ: Final = (
 )
 _VARIANCE: Final = """
 select
-    charges.usage_period, charges.provider_name, charges.workload, charges.service_name, charges.usage_type,
-    keys.pricing_unit,
-    sum(charges.effective_cost)::decimal(38, 12) as effective_cost,
+    usage_period, provider_name, workload, service_name, usage_type, pricing_unit,
+    sum(effective_cost)::decimal(38, 12) as effective_cost,
     -- The quantity of a divided row stands on its first part, whoever that belongs to.
     if(
-        bool_or(charges.charge_category = 'Usage' and charges.method != 'direct'),
+        bool_or(charge_category = 'Usage' and method != 'direct'),
         null,
-        sum(charges.consumed_quantity) filter (where charges.charge_category = 'Usage')
+        sum(consumed_quantity) filter (where charge_category = 'Usage')
     )::decimal(38, 12) as quantity
-from intermediate.int_charges_allocated as charges
-left join computed.attributions as keys using (source, billing_period, key_id)
+from intermediate.int_costs_by_key
 group by all
 """
 

@@ -103,8 +103,7 @@ class MonthBuilder:
     def _replace(self, partition: Partition, attributions_id: str, facts: MonthFacts) -> None:
         month = partition.source, partition.billing_period
         build = Build(partition.load_id, attributions_id, facts.spelt)
-        hours = facts.gpu_hours if facts.gpu_hours is not None else _stored(self.connection, "gpu_hours", month)
-        replace_month(self.connection, month, frames_of(facts, hours), build)
+        replace_month(self.connection, month, frames_of(facts), build)
 
     def _tagged(self, partition: Partition) -> MonthFacts:
         """Tag and aggregate a month from its lines."""
@@ -121,11 +120,14 @@ class MonthBuilder:
         if relevant_of(stored) != self.tagging.relevant:
             return self._tagged(partition)
         attributions = self.tagging.attribute(keys_of(stored), partition.source)
-        built = builds(self.connection).get((partition.source, partition.billing_period))
+        month = partition.source, partition.billing_period
+        built = builds(self.connection).get(month)
         in_warehouse = built and (built.charges_id, built.attributions_id) == (partition.load_id, stored_id)
         if built and in_warehouse and _detailed(attributions) == _detailed(stored):
-            daily = _stored(self.connection, "charges_daily", (partition.source, partition.billing_period))
-            return MonthFacts(attributions, daily, None, built.spelt)
+            daily = _stored(self.connection, "charges_daily", month)
+            # There may be millions of hours, and only machines that are billed in parts are divided by them.
+            hours = _stored(self.connection, "gpu_hours", month) if _has_parts(attributions) else pl.DataFrame()
+            return MonthFacts(attributions, daily, hours, built.spelt, is_stored=True)
         try:
             return self._aggregated(partition, attributions)
         except KeysChangedError:
@@ -161,21 +163,24 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, month: tuple[str,
     return found
 
 
-def frames_of(facts: MonthFacts, hours: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Give the rows of each table of a month, rows with several owners divided."""
+def _has_parts(attributions: pl.DataFrame) -> bool:
+    """Tell whether a machine is billed in parts; most bills, AWS's among them, have none."""
+    return bool(attributions.select((is_part() | is_flex_start()).any()).item())
+
+
+def frames_of(facts: MonthFacts) -> dict[str, pl.DataFrame]:
+    """Give the rows of each table of a month that the warehouse lacks, rows with several owners divided."""
     beside = ["key_id", "usage_date", "region_id", "resource_id", "commitment_discount_id", *COST_COLUMNS]
     attributed = facts.daily.select("daily_id", *beside).join(
         facts.attributions.select("key_id", *NEEDED), on="key_id", how="inner"
     )
     machines = None
-    # Most bills, AWS's among them, count no machine in parts.
-    if facts.attributions.select((is_part() | is_flex_start()).any()).item():
-        machines = reunite(attributed, hours.join(facts.attributions.select("key_id", *NEEDED), on="key_id"))
+    if _has_parts(facts.attributions):
+        machines = reunite(attributed, facts.gpu_hours.join(facts.attributions.select("key_id", *NEEDED), on="key_id"))
     frames = {
         "computed.attributions": facts.attributions,
         "computed.allocations": allocate(attributed, machines),
-        "ledger.charges_daily": facts.daily,
     }
-    if facts.gpu_hours is not None:
-        frames["ledger.gpu_hours"] = facts.gpu_hours
-    return frames
+    if facts.is_stored:
+        return frames
+    return frames | {"ledger.charges_daily": facts.daily, "ledger.gpu_hours": facts.gpu_hours}

@@ -113,7 +113,7 @@ class _Comparison:
             return pl.concat([known, self._tagging.attribute(new, lines.source)]) if new.height else known
 
         facts = aggregate(self._ledger.charges, lines, relevant_of(stored), look_up, self._reporting)
-        frames = frames_of(facts, facts.gpu_hours if facts.gpu_hours is not None else pl.DataFrame())
+        frames = frames_of(facts)
         daily = frames["ledger.charges_daily"].select("daily_id", "key_id", "effective_cost")
         keys = frames["computed.attributions"].select("key_id", "workload", *_NAMES)
         parts = frames["computed.allocations"].select("daily_id", "workload", "effective_cost")

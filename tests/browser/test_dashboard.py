@@ -205,9 +205,11 @@ def test_a_report_that_is_published_meanwhile_shows_itself(page: Page, company: 
     with dashboard(copy.config) as address:
         heard = visit(page, address)
         before = card(page, "Effective cost").inner_text()
-        with opened(copy.home / "warehouse.duckdb") as warehouse:
-            warehouse.execute("update intermediate.int_charges_allocated set effective_cost = 0, billed_cost = 0")
-            publish(copy.home, warehouse, content="another", charges_version=copy.ledger.charges.open().version())
+        warehouse = copy.home / "warehouse.duckdb"
+        with opened(warehouse) as connection:
+            for table in ("ledger.charges_daily", "intermediate.int_charge_parts"):
+                connection.execute(f"update {table} set effective_cost = 0, billed_cost = 0")
+        publish(copy.home, warehouse, content="another", charges_version=copy.ledger.charges.open().version())
         card(page, "Effective cost").get_by_text("$0.00", exact=True).wait_for()
         assert before != "$0.00"
         (copy.home / "reports.duckdb").unlink()

@@ -158,7 +158,7 @@ def test_a_table_shows_its_rows_its_money_and_where_each_column_comes_from(ran: 
     assert int(str(costs["dagster/row_count"].value)) > 0
     lineage: Any = costs["dagster/column_lineage"].value
     sources = {dep.asset_key.to_user_string() for dep in lineage.deps_by_column["billed_cost"]}
-    assert sources == {"intermediate/int_charges_allocated", "intermediate/int_estimated_charges"}
+    assert sources == {"intermediate/int_costs_by_key", "intermediate/int_estimated_charges"}
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks["assert_costs_by_workload_sum_to_charges"]
     assert len(checks) > 10

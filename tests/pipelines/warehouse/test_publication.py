@@ -28,7 +28,7 @@ def warehouse(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(f"create schema {schema}")
         connection.execute("create view ledger.charges as select 1 as line")
         fill(connection, 0)
-        publish(tmp_path, connection, content="0", charges_version=0)
+        publish(tmp_path, tmp_path / "warehouse.duckdb", content="0", charges_version=0)
         yield connection
 
 
@@ -38,7 +38,7 @@ def test_a_reader_keeps_the_report_it_opened_and_the_next_one_sees_the_new(
     total = "select sum(billed_cost) from marts.costs_by_workload"
     with report(tmp_path) as before:
         fill(warehouse, 1)
-        publish(tmp_path, warehouse, content="1", charges_version=1)
+        publish(tmp_path, tmp_path / "warehouse.duckdb", content="1", charges_version=1)
         with report(tmp_path) as after:
             assert after.sql(total).fetchall() == [(1000,)]
         assert before.sql(total).fetchall() == [(0,)]
@@ -49,7 +49,7 @@ def test_a_reader_outlives_the_removal_of_its_report(warehouse: duckdb.DuckDBPyC
     with report(tmp_path) as connection:
         for number in range(1, 5):
             fill(warehouse, number)
-            publish(tmp_path, warehouse, content=str(number), charges_version=number)
+            publish(tmp_path, tmp_path / "warehouse.duckdb", content=str(number), charges_version=number)
         assert connection.sql("select sum(billed_cost) from marts.costs_by_team").fetchall() == [(0,)]
     kept = sorted(path.name for path in tmp_path.glob("reports*"))
     assert kept == ["reports-3.duckdb", "reports-4.duckdb", "reports-5.duckdb", "reports.duckdb"]
@@ -81,7 +81,7 @@ def test_readers_meet_no_error_and_no_mixture_while_reports_are_published(
     try:
         for number in range(1, PUBLICATIONS + 1):
             fill(warehouse, number)
-            publish(tmp_path, warehouse, content=str(number), charges_version=number)
+            publish(tmp_path, tmp_path / "warehouse.duckdb", content=str(number), charges_version=number)
             count = len(seen)
             while len(seen) < count + 4 and not errors:  # every publication is read
                 done.wait(0.01)
@@ -94,15 +94,15 @@ def test_readers_meet_no_error_and_no_mixture_while_reports_are_published(
     assert {content for *_, content in seen} >= {str(number) for number in range(1, PUBLICATIONS + 1)}
 
 
-def test_what_a_killed_publication_left_is_never_read_and_goes_away(
-    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("warehouse")
+def test_what_a_killed_publication_left_is_never_read_and_goes_away(tmp_path: Path) -> None:
     (tmp_path / "reports-2.part").write_bytes(b"half a report")
+    (tmp_path / "reports-2.part.wal").write_bytes(b"what was to become of it")
     (tmp_path / "reports.duckdb.new").symlink_to("reports-2.part")
     assert published(tmp_path) == "0"
-    publish(tmp_path, warehouse, content="1", charges_version=1)
+    publish(tmp_path, tmp_path / "warehouse.duckdb", content="1", charges_version=1)
     assert published(tmp_path) == "1"
-    assert [path.name for path in tmp_path.iterdir() if path.suffix in {".part", ".new"}] == []
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in {".part", ".wal", ".new"}] == []
 
 
 def test_the_published_report_has_no_view_over_files_that_may_be_removed(
@@ -112,10 +112,11 @@ def test_the_published_report_has_no_view_over_files_that_may_be_removed(
     assert ask(tmp_path, "select view_name from duckdb_views() where schema_name = 'ledger'").rows() == []
 
 
-def test_a_home_whose_name_has_a_quote_can_be_published(warehouse: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("warehouse")
+def test_a_home_whose_name_has_a_quote_can_be_published(tmp_path: Path) -> None:
     home = tmp_path / "ann's home"
     home.mkdir()
-    publish(home, warehouse, content="quoted", charges_version=1)
+    publish(home, tmp_path / "warehouse.duckdb", content="quoted", charges_version=1)
     assert published(home) == "quoted"
 
 
