@@ -102,6 +102,8 @@ def divide(wholes: pl.DataFrame, usage: pl.DataFrame, bases: Sequence[Basis]) ->
     asked = {name for basis in bases for name in basis.match}
     left = wholes.select("daily_id", "idle_reason", *COST_COLUMNS, *sorted(asked))
     for basis in bases:
+        if left.is_empty():
+            break
         owners = _owners(usage, basis)
         undivided = []
         for whole in left.iter_rows(named=True):

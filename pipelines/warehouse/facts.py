@@ -87,9 +87,10 @@ class Tagging:
     def attribute(self, keys: pl.DataFrame, source: str) -> pl.DataFrame:
         """Say what each key is for, with the columns of `ATTRIBUTIONS`."""
         named = [name for name in keys.columns if name.startswith(("tag:", "cost_category:"))]
+        said = [name for name in named if keys[name].null_count() < keys.height]
         tagged = attribute(keys, self.rulebook, self.dimensions, self.ai_scope, source)
         return tagged.with_columns(
-            tags=pl.struct(named).map_elements(_tags_text, return_dtype=pl.String) if named else pl.lit("{}"),
+            tags=pl.struct(said).map_elements(_tags_text, return_dtype=pl.String) if said else pl.lit("{}"),
             relevant=pl.lit(json.dumps(sorted(named))),
         ).select(pl.col(name).cast(dtype) for name, dtype in ATTRIBUTIONS.items())
 
@@ -409,11 +410,13 @@ def _converted(frame: pl.DataFrame, rate_of: Mapping[str, Decimal]) -> pl.DataFr
 
 
 def _tags_text(tags: Mapping[str, str | None]) -> str:
-    present = {name: value for name, value in tags.items() if value is not None}
-    return json.dumps(present, sort_keys=True, ensure_ascii=False)
+    return _JSON.encode({name: value for name, value in tags.items() if value is not None})
+
+
+# `json.dumps` would make one for each of a hundred thousand keys.
+_JSON: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 def digest(content: object) -> str:
     """Digest anything JSON can write."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_JSON.encode(content).encode(), digest_size=16).hexdigest()
