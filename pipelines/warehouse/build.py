@@ -126,8 +126,8 @@ def _month_lines(
     tagged = [f"attribution.{quote(name)}" for name in TAGGED if name != "dimensions"]
     quantity, unit = (f"line.{name}" if name in present else "null" for name in ("consumed_quantity", "pricing_unit"))
     units = ", ".join(map(_text, MACHINE_HOURS))
-    # As in `ledger.gpu_hours`; null where no such hours are. Decimals of these sizes make a product that still fits.
-    hours = f"try_cast({quantity} as decimal(24, 12)) * attribution.accelerator_count::decimal(12, 6)"
+    # As in `ledger.gpu_hours`; null where no such hours are. Decimals of these sizes have a product that fits.
+    hours = f"try_cast({quantity} as decimal(24, 12)) * try_cast(attribution.accelerator_count as decimal(14, 9))"
     tagged.append(f"if(lower({unit}) in ({units}), ({hours})::{MONEY}, null) as accelerator_hours")
     return (
         f"select {_text(month[0])} as source, {_text(str(month[1]))}::date as billing_period, "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.pipeline
 
+EURO = Decimal("1.141")
+# The rows of `marts.costs_by_team` that a bill stands behind, by source.
+SHOWN = """
+with shown as (
+    select source, billing_period, team, effective_cost, billed_cost from intermediate.int_charges_allocated
+    union all
+    select source, billing_period, team, effective_cost, billed_cost from computed.shared_costs
+)
+select source, team, sum(effective_cost) as effective_cost, sum(billed_cost) as billed_cost
+from shown
+where billing_period = '2026-07-01'
+group by all
+having sum(effective_cost) != 0 or sum(billed_cost) != 0
+"""
 FILES = {"review.html", "review.xlsx", "review.json", "charges_focus.parquet", "charges_focus.csv"}
 
 
@@ -34,6 +49,22 @@ def test_an_older_focus_version_and_another_folder_can_be_asked_for(desk: Desk, 
     found = pl.read_parquet(tmp_path / "2026-07" / "charges_focus.parquet")
     assert focus.violations(found, "1.2").rows() == []
     assert "ProviderName" in found.columns
+    # What each team is shown is what the report shows it: to the last digit in the report's currency, at the rate in
+    # the bill's own, where the report has rounded each converted amount.
+    shown = desk.type("query", SHOWN, "--json").json
+    sums = found.group_by("x_Source", "x_ShowbackTeam", "BillingCurrency").agg(
+        pl.col("EffectiveCost", "BilledCost").sum()
+    )
+    exported = {(source, team): (currency, *costs) for source, team, currency, *costs in sums.rows()}
+    assert {(row["source"], row["team"]) for row in shown} == set(exported)
+    for row in shown:
+        currency, *costs = exported[row["source"], row["team"]]
+        reported = [Decimal(row["effective_cost"]), Decimal(row["billed_cost"])]
+        if currency == "USD":
+            assert costs == reported
+        else:
+            assert all(abs(one * EURO - other) < Decimal("1e-8") for one, other in zip(costs, reported, strict=True))
+    assert {currency for currency, *_ in exported.values()} == {"USD", "EUR"}
 
 
 @pytest.mark.parametrize(
