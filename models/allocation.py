@@ -98,40 +98,61 @@ def divide(wholes: pl.DataFrame, usage: pl.DataFrame, bases: Sequence[Basis]) ->
 
     A whole's own `idle_reason` (an unused commitment) goes to all its parts; otherwise a part takes its usage's.
     """
-    parts: list[tuple[object, ...]] = []
     asked = {name for basis in bases for name in basis.match}
-    left = wholes.select("daily_id", "idle_reason", *COST_COLUMNS, *sorted(asked))
+    # Numbered anew, because machines may have divided a row already.
+    numbers = wholes["daily_id"]
+    left = wholes.select("idle_reason", *COST_COLUMNS, *sorted(asked)).with_row_index("daily_id")
+    left = left.with_columns(pl.col("daily_id").cast(pl.Int64))
+    parts = [pl.DataFrame(schema=PARTS)]
     for basis in bases:
         if left.is_empty():
             break
-        owners = _owners(usage, basis)
-        undivided = []
-        for whole in left.iter_rows(named=True):
-            found = owners.get(tuple(whole[name] for name in basis.match))
-            if found is None:
-                undivided.append(whole["daily_id"])
-            else:
-                idle = OWNER.index("idle_reason")
-                own = [(*owner[:idle], whole["idle_reason"] or owner[idle], *owner[idle + 1 :]) for owner, _ in found]
-                parts += parts_of(whole, own, [weight for _, weight in found], basis.method)
-        left = left.filter(pl.col("daily_id").is_in(undivided))
-    return pl.DataFrame(parts, schema=PARTS, orient="row")
+        weighed = _weighed(usage, basis).with_columns(owners=pl.len().over(basis.match))
+        # Most wholes have one owner, who gets all of it: a join says that, and nothing is to be reckoned.
+        found = [
+            _to_one(left, weighed.filter(pl.col("owners") == 1), basis),
+            _among_several(left, weighed.filter(pl.col("owners") > 1), basis),
+        ]
+        parts.append(pl.concat(found).sort("daily_id", "part"))
+        left = left.join(parts[-1], on="daily_id", how="anti", maintain_order="left")
+    divided = pl.concat(parts)
+    return divided.with_columns(numbers.gather(divided["daily_id"]))
 
 
-def _owners(usage: pl.DataFrame, basis: Basis) -> dict[tuple[object, ...], list[tuple[tuple[object, ...], int]]]:
+def _weighed(usage: pl.DataFrame, basis: Basis) -> pl.DataFrame:
     """Give owners and weights per match; weights in units of 10⁻¹², owners in a fixed order."""
-    weighed = (
+    return (
         usage.filter(pl.all_horizontal(pl.col(basis.match).is_not_null()))
         .group_by(*basis.match, *OWNER)
         .agg(pl.col(basis.weight).sum().to_physical().alias("units"))
         .filter(pl.col("units") > 0)
         .sort(*basis.match, *OWNER)
     )
+
+
+def _to_one(wholes: pl.DataFrame, weighed: pl.DataFrame, basis: Basis) -> pl.DataFrame:
+    """Give each whole to the one owner of its match."""
+    owned = wholes.join(weighed.rename({"idle_reason": "idle_reason_of_usage"}), on=basis.match)
+    return owned.with_columns(
+        pl.coalesce("idle_reason", "idle_reason_of_usage"),
+        part=pl.lit(1, pl.Int32),
+        method=pl.lit(basis.method),
+    ).select(pl.col(name).cast(dtype) for name, dtype in PARTS.items())
+
+
+def _among_several(wholes: pl.DataFrame, weighed: pl.DataFrame, basis: Basis) -> pl.DataFrame:
+    """Divide each whole among the owners of its match."""
     owners: dict[tuple[object, ...], list[tuple[tuple[object, ...], int]]] = {}
-    for row in weighed.iter_rows():
-        match, owner = row[: len(basis.match)], row[len(basis.match) : -1]
-        owners.setdefault(match, []).append((owner, row[-1]))
-    return owners
+    width = len(basis.match)
+    for *match, units in weighed.select(*basis.match, *OWNER, "units").iter_rows():
+        owners.setdefault(tuple(match[:width]), []).append((tuple(match[width:]), units))
+    idle = OWNER.index("idle_reason")
+    parts: list[tuple[object, ...]] = []
+    for whole in wholes.join(weighed, on=basis.match, how="semi").iter_rows(named=True):
+        found = owners[tuple(whole[name] for name in basis.match)]
+        own = [(*owner[:idle], whole["idle_reason"] or owner[idle], *owner[idle + 1 :]) for owner, _ in found]
+        parts += parts_of(whole, own, [weight for _, weight in found], basis.method)
+    return pl.DataFrame(parts, schema=PARTS, orient="row")
 
 
 def _with_parts(daily: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
