@@ -74,7 +74,8 @@ def price(rows: pl.DataFrame, card: RateCard) -> tuple[pl.DataFrame, pl.DataFram
     names = resolve_names(rows, card.settings.models, card.is_known)
     keys = (
         rows.select(KEY)
-        .unique(maintain_order=True)
+        .unique()
+        .sort(KEY)  # a price's number must not depend on the order in which usage was summed
         .join(names, on=("provider_name", "llm_model_id"), how="left", nulls_equal=True, maintain_order="left")
     )
     asked = [_price_key(row, card) for row in keys.iter_rows(named=True)]

@@ -144,7 +144,7 @@ def lines_of_a_bill(draw: st.DrawFn) -> Line:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(lines_of_a_bill(), min_size=1, max_size=12), st.integers(0, 12))
 def test_any_split_into_files_gives_the_same_sums(lines: list[Line], cut: int) -> None:
     def sums(part: list[Line]) -> pl.DataFrame:

@@ -268,7 +268,7 @@ def fill(warehouse: Warehouse, generated: list[Any], factor: int = 1) -> None:
 
 
 @given(generated=lines)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_every_definition_agrees_with_plain_python(shared: Warehouse, generated: list[Any]) -> None:
     fill(shared, generated)
     shared.refresh("reconciliation", "claim_sensitivity")
@@ -295,7 +295,7 @@ def compare(warehouse: Warehouse, rows: list[Row], month: date) -> None:
 
 
 @given(generated=lines)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
     shared: Warehouse, generated: list[Any]
 ) -> None:
@@ -316,7 +316,7 @@ def test_doubling_every_charge_or_adding_an_account_without_ai_changes_no_share(
 
 
 @given(generated=lines, dollar=cents)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 def test_moving_a_dollar_from_unattributed_to_inference_moves_nothing_else(
     shared: Warehouse, generated: list[Any], dollar: Decimal
 ) -> None:
@@ -347,7 +347,7 @@ def test_moving_a_dollar_from_unattributed_to_inference_moves_nothing_else(
 
 
 @given(generated=lines, more=cents)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_intervals_contain_their_point_and_widen_with_unattributed_money(
     shared: Warehouse, generated: list[Any], more: Decimal
 ) -> None:

@@ -170,7 +170,6 @@ def test_odd_but_lawful_bills_are_published(shared: Warehouse) -> None:
 @settings(
     max_examples=4,
     derandomize=True,  # whoever pushes next must not be stopped by a fact nobody has thought of yet
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -270,7 +270,7 @@ printable = st.characters(exclude_categories=["C", "Zl", "Zp"], include_characte
 
 
 @given(text=st.text(printable, min_size=1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_text_of_a_bill_cannot_break_the_suggested_rule(shared: Warehouse, text: str) -> None:
     shared.clear()
     shared.charge(1, "unattributed", "none", 1, usage_type=text)
@@ -461,7 +461,7 @@ def costs(amount: Decimal) -> Row:
 
 
 @given(generated=days)
-@settings(max_examples=5, deadline=None)  # each builds every mart
+@settings(max_examples=5)  # each builds every mart
 def test_marts_sum_to_the_facts_and_intervals_contain_their_point(shared: Warehouse, generated: Days) -> None:
     fill(shared, generated)
     assert shared.refusals() == set()
@@ -474,7 +474,7 @@ positive = st.integers(1, 10**6).map(lambda amount: Decimal(amount).scaleb(-2))
 
 
 @given(amounts=st.tuples(*[positive] * 6), proven=st.booleans())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_dollar_moved_from_unattributed_to_inference_moves_only_what_it_should(
     shared: Warehouse, amounts: tuple[Decimal, ...], proven: bool
 ) -> None:

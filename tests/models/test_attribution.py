@@ -303,7 +303,7 @@ KEYS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(KEYS, min_size=2, max_size=8))
 def test_every_key_gets_one_workload_whatever_stands_beside_it(keys: list[dict[str, object]]) -> None:
     schema = {name: pl.Date if name == "usage_period" else pl.String for name in keys[0]}

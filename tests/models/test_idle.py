@@ -171,7 +171,7 @@ def _measured(draw: st.DrawFn) -> Row:
     return {"measured": idle + busy + wasted, "idle": idle, "busy": busy, "idle_busy": idle_busy}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_evidence())
 def test_steps_sum_to_what_was_billed_and_none_is_negative(
     evidence: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame],

@@ -166,7 +166,7 @@ AMOUNTS = st.decimals("-1000", "100000", places=12)
     st.dictionaries(st.integers(0, 5), AMOUNTS, min_size=1),
     st.lists(st.tuples(st.dictionaries(st.integers(0, 5), AMOUNTS, min_size=1), st.sampled_from("ab")), min_size=1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_parts_sum_to_the_whole_whatever_the_hours(
     core: dict[int, Decimal], accelerators: list[tuple[dict[int, Decimal], str]]
 ) -> None:

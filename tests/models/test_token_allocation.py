@@ -180,7 +180,7 @@ AMOUNT = st.integers(-(10**16), 10**16)
 
 
 @given(st.lists(st.tuples(AMOUNT, st.lists(st.integers(1, 10**15), min_size=1, max_size=6)), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shares_are_those_of_the_largest_remainder(wholes: list[tuple[int, list[int]]]) -> None:
     rows = [(number, from_units(units), w) for number, (units, weights) in enumerate(wholes) for w in weights]
     frame = pl.DataFrame(rows, schema={"id": pl.Int64, "amount": MONEY, "w": pl.Int128}, orient="row")
@@ -218,7 +218,7 @@ def months(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @given(months())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_parts_and_the_unexplained_are_the_bill_to_the_last_digit(month: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     lines, usage = month
     division = divide_charges(lines, usage)

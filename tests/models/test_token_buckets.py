@@ -258,7 +258,7 @@ def _usages(draw: st.DrawFn) -> Mapping[str, Any]:
     return usage
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(_usages(), min_size=1, max_size=30))
 def test_both_ways_of_counting_agree_on_any_part_of_an_object(usages: list[Mapping[str, Any]]) -> None:
     known = []

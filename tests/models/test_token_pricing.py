@@ -177,7 +177,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(st.lists(requests(), min_size=1, max_size=30))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_every_priced_request_costs_what_the_library_says_of_it_alone(rows: list[dict[str, Any]]) -> None:
     result = priced(usage(rows), CARD)
     for row in result.filter(pl.col("price_status") == "priced").iter_rows(named=True):

@@ -44,7 +44,6 @@ MARTS = (
 # Every example is a real run of most of a second, so a failing one is shown as it was found and not shrunk for minutes.
 EXAMPLES = settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

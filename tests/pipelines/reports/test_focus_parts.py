@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.facts import COST_COLUMNS
@@ -82,7 +82,6 @@ def test_a_report_in_another_currency_only_lends_its_proportions() -> None:
 AMOUNT = st.decimals(-1000, 1000, places=12)
 
 
-@settings(deadline=None)
 @given(st.lists(AMOUNT, min_size=1, max_size=6), st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_parts_sum_to_the_line_and_to_what_each_owner_owes(costs: list[Decimal], weights: list[int]) -> None:
     whole = sum(costs, Decimal(0))

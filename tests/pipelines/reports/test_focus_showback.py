@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.facts import COST_COLUMNS
@@ -115,7 +115,6 @@ AMOUNT = st.decimals(-1000, 1000, places=12)
 POOLS = st.sampled_from(["tax", "idle", None])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(AMOUNT, AMOUNT, POOLS), min_size=1, max_size=8),
     st.lists(st.integers(1, 10**15), min_size=1, max_size=4),

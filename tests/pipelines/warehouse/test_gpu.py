@@ -328,7 +328,7 @@ def _held_in_reserve(draw: st.DrawFn, made: Bill) -> Bill:
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(_cases())
 def test_parts_sum_to_the_bill_and_no_step_is_negative(case: tuple[Bill, Evidence]) -> None:
     made, known = case
