@@ -20,6 +20,7 @@ from models.months import next_month
 SKEW: Final = 300
 MOST_NODES: Final = 100_000
 _BRACKETS: Final = re.compile(r"\[([0-9,\-]+)\]")
+_EARLIEST: Final = datetime(2015, 1, 1, tzinfo=UTC)
 _EPOCH: Final = re.compile(r"-?\d+(\.\d+)?")
 _LONG: Final = 80
 
@@ -122,7 +123,10 @@ def counted(jobs: Sequence[Job], month: date) -> dict[str, int]:
 
 
 def instant(value: Any, zone: ZoneInfo) -> datetime | None:
-    """Read a time: a datetime, ISO text with or without an offset, or seconds or milliseconds since 1970."""
+    """Read a time: a datetime, ISO text with or without an offset, or seconds or milliseconds since 1970.
+
+    None where it is none, or too early to be one of a job: a job since 1970 would be read for hundreds of months.
+    """
     found: datetime
     if isinstance(value, datetime):
         found = value
@@ -138,7 +142,8 @@ def instant(value: Any, zone: ZoneInfo) -> datetime | None:
             return None
         if str(value).endswith(" UTC"):
             found = found.replace(tzinfo=UTC)
-    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    found = (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    return found if found >= _EARLIEST else None
 
 
 def nodes(text: str) -> tuple[str, ...]:

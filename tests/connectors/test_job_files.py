@@ -182,6 +182,7 @@ def test_a_job_that_never_started_or_held_nothing_is_no_row(read: Read) -> None:
         ({"gpus": "many"}, "column gpus: 'many' is no number"),
         ({"gpus": "-1"}, "column gpus: '-1' is no count of accelerators"),
         ({"start": "soon"}, "column start: 'soon' is no time"),
+        ({"start": "-1"}, "column start: '-1' is no time"),
         ({"end": "2026-06-01"}, "column end: the job ends at 2026-06-01 00:00, before it starts"),
         ({"start": "2027-01-01", "end": ""}, "column start: 2027-01-01 00:00 UTC lies in the future"),
         ({"id": ""}, "column id: 'None' is blank"),

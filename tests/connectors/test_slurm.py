@@ -135,6 +135,7 @@ def test_lists_of_nodes_are_spelled_out() -> None:
     [
         ({"State": "DANCING"}, "column State: 'DANCING' is no state"),
         ({"Start": "soon"}, "column Start: 'soon' is no time"),
+        ({"Start": "-1"}, "column Start: '-1' is no time"),
         ({"End": "2026-07-01T08:00:00"}, "column End: the job ends at 2026-07-01 08:00, before it starts"),
         ({"Start": "2026-08-01T08:00:00", "End": "Unknown"}, "column Start: 2026-08-01 08:00 UTC lies in the future"),
         ({"AllocTRES": "gpu"}, "column AllocTRES: 'gpu' is no resource and its count"),
