@@ -220,7 +220,7 @@ def test_a_report_that_is_published_meanwhile_shows_itself(page: Page, company: 
 def test_hostile_names_do_nothing(page: Page, company: Company, tmp_path: Path) -> None:
     copy = company.copy(tmp_path / "attacked")
     with duckdb.connect(str((copy.home / "reports.duckdb").resolve())) as connection:
-        for table in ("computed.attributions", "intermediate.int_charges_allocated"):
+        for table in ("computed.attributions", "intermediate.int_charge_parts"):
             for column in set(OUTSIDE) & {name for name, *_ in connection.sql(f"describe {table}").fetchall()}:
                 connection.execute(
                     f'update {table} set "{column}" = $hostile[1 + (hash("{column}") % '
