@@ -6,6 +6,7 @@ import difflib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -91,13 +92,18 @@ def check_parquet(path: Path) -> Any:
     Raises:
         ArrowException, OSError: it does not; `readable` names the file.
     """
-    size = path.stat().st_size
+    state = path.stat()
+    return _checked(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # who reads a file asks for its columns and then for what they hold
+def _checked(path: Path, size: int, _changed: int) -> Any:
     with arrow_parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         footer = file.metadata
         # Polars, and Arrow when asked for the columns of a footer, end the whole process over some damage that Arrow's
         # reader only refuses. Asking it for one row of every group would cost a tenth of a load.
         if footer.num_row_groups:
-            next(file.iter_batches(batch_size=1, row_groups=[0]), None)
+            next(file.iter_batches(batch_size=1, row_groups=[0], use_threads=False), None)
     types = [footer.schema.column(index).physical_type for index in range(footer.num_columns)]
     for group in (footer.row_group(index) for index in range(footer.num_row_groups)):
         if [group.column(index).physical_type for index in range(group.num_columns)] != types:
