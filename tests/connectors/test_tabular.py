@@ -80,12 +80,17 @@ def test_a_schema_of_another_type_is_refused(tmp_path: Path) -> None:
     refused(file, "does not support INT64")
 
 
-def test_a_page_that_says_it_holds_fewer_than_no_values_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", [0, 1, 2])
+def test_a_page_that_says_it_holds_fewer_than_no_values_is_refused_in_any_group_of_rows(
+    tmp_path: Path, group: int
+) -> None:
     file = tmp_path / "bill.parquet"
-    pl.DataFrame({"text": [f"{number}" for number in range(8)]}).write_parquet(file)
-    whole = file.read_bytes()
-    assert b"\x2c\x15\x10" in whole
-    file.write_bytes(whole.replace(b"\x2c\x15\x10", b"\x2c\x15\x11"))
+    pl.DataFrame({"text": [f"{number}" for number in range(24)]}).write_parquet(file, row_group_size=8)
+    parts = file.read_bytes().split(b"\x2c\x15\x10")
+    assert len(parts) >= 4
+    # Each group has as many such pages as the others.
+    struck = group * (len(parts) - 1) // 3 + 1
+    file.write_bytes(b"\x2c\x15\x10".join(parts[:struck]) + b"\x2c\x15\x11" + b"\x2c\x15\x10".join(parts[struck:]))
     refused(file, "negative number of values")
 
 
