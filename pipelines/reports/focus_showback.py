@@ -25,7 +25,7 @@ _ONE: Final = pl.lit(1).cast(MONEY)
 # Which pool the lines of a key are in, where they are whole; of the published report, with `source` and `period`.
 KEYS: Final = """
 select distinct key_id, sharing_pool
-from intermediate.int_charges_allocated
+from intermediate.int_costs_by_key
 where source = $source and billing_period = $period and method = 'direct' and sharing_pool is not null
 order by all
 """
@@ -79,6 +79,7 @@ def divide(lines: pl.LazyFrame, teams: pl.DataFrame) -> pl.LazyFrame:
 def _rows(lines: pl.LazyFrame, ends: pl.DataFrame) -> pl.LazyFrame:
     """Give each line of a pool once for each team, with the amounts that its share of the line is."""
     joined = lines.join(ends.lazy(), on=_POOL, how="left", maintain_order="left_right")
+    known = lines.collect_schema()
     shared = pl.col("share").is_not_null()
     whole = {"part": pl.lit(1, pl.Int32), "ratio": _ONE}
     joined = joined.with_columns(
@@ -87,7 +88,7 @@ def _rows(lines: pl.LazyFrame, ends: pl.DataFrame) -> pl.LazyFrame:
     return joined.with_columns(
         pl.when(shared).then(pl.col(name) * pl.col("end") - pl.col(name) * pl.col("begin")).otherwise(name).alias(name)
         for name in _DIVIDED
-        if name in lines.collect_schema()
+        if name in known
     )
 
 

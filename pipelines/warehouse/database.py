@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -105,14 +105,12 @@ def _opened_if_made_with(stack: ExitStack, path: Path, made_with: str) -> duckdb
     """Open a warehouse that is there and was made with just this."""
     if not path.exists():
         return None
-    try:
-        with ExitStack() as own:
-            connection = own.enter_context(opened(path))
-            if connection.sql("select digest from computed.made_with").fetchall() == [(made_with,)]:
-                stack.push(own.pop_all())
-                return connection
-    except duckdb.Error:
-        pass
+    with suppress(duckdb.Error):
+        connection = stack.enter_context(opened(path))
+        if connection.sql("select digest from computed.made_with").fetchall() == [(made_with,)]:
+            return connection
+    with suppress(duckdb.Error):  # a damaged one may not even close
+        stack.close()
     return None
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.definitions import definitions, defs
 from pipelines.ledger.tables import Ledger
-from pipelines.orchestration.assets import MONTHS
+from pipelines.orchestration.assets import MONTHS, month_range
 from pipelines.orchestration.lineage import column_lineage
 from pipelines.settings import Settings
 from pipelines.warehouse.build import sql_models
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.pipeline
 
 ROOT = Path(__file__).parents[2]
 CHARGES = dg.AssetKey(["sources", "aws"])
+SUMMER = date(2026, 7, 1), date(2026, 9, 1)
 
 
 def loaded(folder: Path) -> list[str]:
@@ -35,10 +36,6 @@ def loaded(folder: Path) -> list[str]:
 def job(folder: Path) -> dg.JobDefinition:
     whole = definitions(Settings.load(folder / "apportion.yaml"))
     return whole.resolve_implicit_global_asset_job_def()
-
-
-def month_range(first: str, last: str) -> dict[str, str]:
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
 def damage(folder: Path, month: str) -> None:
@@ -109,7 +106,7 @@ def test_a_backfill_over_months_is_one_run(company: Path, instance: dg.DagsterIn
     graph = definitions(Settings.load(company / "apportion.yaml")).resolve_asset_graph()
     assert graph.get(CHARGES).backfill_policy == dg.BackfillPolicy.single_run()
     result = job(company).execute_in_process(
-        instance=instance, asset_selection=[CHARGES], tags=month_range("2026-07", "2026-09"), run_config=QUIET
+        instance=instance, asset_selection=[CHARGES], tags=month_range(*SUMMER), run_config=QUIET
     )
     assert result.success
     assert loaded(company) == ["2026-07", "2026-08", "2026-09"]
@@ -122,7 +119,7 @@ def test_a_refused_month_fails_its_check_and_keeps_no_other_from_loading(
 ) -> None:
     damage(company, "2026-08")
     result = job(company).execute_in_process(
-        instance=instance, asset_selection=[CHARGES], tags=month_range("2026-07", "2026-09"), run_config=QUIET
+        instance=instance, asset_selection=[CHARGES], tags=month_range(*SUMMER), run_config=QUIET
     )
     assert loaded(company) == ["2026-07", "2026-09"]
     (check,) = result.get_asset_check_evaluations()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.orchestration.assets import month_range
 from pipelines.orchestration.plan import locked
+from tests.pipelines.conftest import AUGUST, JULY
 
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Company
@@ -32,7 +34,7 @@ def test_two_runs_started_together_both_succeed_and_one_waits(company: Company, 
 
 def launched(company: Company) -> subprocess.Popen[str]:
     """Start the run that the UI's button starts, in a process of its own."""
-    tags = {"dagster/asset_partition_range_start": "2026-07", "dagster/asset_partition_range_end": "2026-08"}
+    tags = month_range(JULY, AUGUST)
     program = str(Path(sys.executable).with_name("dagster"))
     command = [program, "job", "execute", "-m", "pipelines.definitions", "-j", "refresh", "--tags", json.dumps(tags)]
     environment = {**os.environ, "APPORTION_CONFIG": str(company.config), "DAGSTER_DISABLE_TELEMETRY": "1"}
