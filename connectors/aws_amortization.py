@@ -51,50 +51,46 @@ def is_net(path: Path, bill: AwsColumns) -> bool:
 def effective_cost(bill: AwsColumns, *, net: bool) -> pl.Expr:
     """Give the effective cost as `MONEY`.
 
-    Each amount is rounded once, as it is read. What few lines need is picked before it is rounded, because rounding
-    nulls costs little and rounding ten million doubles does not.
+    Each amount is rounded once, as it is read. Which amount counts is picked before it is rounded, because rounding ten
+    million doubles costs more than picking them, and rounding nulls next to nothing.
     """
     kind = bill.text("line_item_line_item_type")
     nothing = is_split(bill) | _moves_money_only(bill, kind) | (is_discount(kind) & net)
-    first, second = (quantize(amount) for amount in _amortized(bill, kind, net=net))
-    return (
-        pl.when(nothing)
-        .then(ZERO)
-        .when(kind.is_in(("SavingsPlanCoveredUsage", "DiscountedUsage")))
-        .then(first)
-        .when(kind == "SavingsPlanRecurringFee")
-        .then(_discounted(bill, kind, first - second, net=net))
-        .when(kind == "RIFee")
-        .then(pl.sum_horizontal(first, second))
-        .otherwise(quantize(_net_else_gross(bill, "line_item_{}unblended_cost", net=net)))
-    )
-
-
-def _amortized(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> tuple[pl.Expr, pl.Expr]:
-    """Pick the two amounts of a commitment's lines, null on all others.
-
-    Of a Savings Plan's fee: committed and used; of a reservation's: upfront share and recurring fee, both unused.
-    """
-    total = bill.amount("savings_plan_total_commitment_to_date")
-    used = bill.amount("savings_plan_used_commitment")
-    excess = used.cast(pl.Float64, strict=False) - total.cast(pl.Float64, strict=False)
-    first = (
+    used = (
         pl.when(kind == "SavingsPlanCoveredUsage")
         .then(_net_else_gross(bill, "savings_plan_{}savings_plan_effective_cost", net=net))
         .when(kind == "DiscountedUsage")
         .then(_net_else_gross(bill, "reservation_{}effective_cost", net=net))
+        .otherwise(_net_else_gross(bill, "line_item_{}unblended_cost", net=net))
+    )
+    return (
+        pl.when(nothing)
+        .then(ZERO)
         .when(kind == "SavingsPlanRecurringFee")
-        .then(total)
+        .then(_discounted(bill, kind, _unused_of_plan(bill, kind), net=net))
         .when(kind == "RIFee")
-        .then(_net_else_gross(bill, "reservation_{}unused_amortized_upfront_fee_for_billing_period", net=net))
+        .then(_unused_of_reservation(bill, kind, net=net))
+        .otherwise(quantize(used))
     )
-    second = (
-        pl.when(kind == "SavingsPlanRecurringFee")
-        .then(pl.when(excess.is_between(0, NOISE)).then(total).otherwise(used))
-        .when(kind == "RIFee")
-        .then(_net_else_gross(bill, "reservation_{}unused_recurring_fee", net=net))
+
+
+def _unused_of_plan(bill: AwsColumns, kind: pl.Expr) -> pl.Expr:
+    """Give what was committed and not used, null on all lines but a Savings Plan's fee."""
+    total = bill.amount("savings_plan_total_commitment_to_date")
+    used = bill.amount("savings_plan_used_commitment")
+    excess = used.cast(pl.Float64, strict=False) - total.cast(pl.Float64, strict=False)
+    is_fee = kind == "SavingsPlanRecurringFee"
+    committed = pl.when(is_fee).then(total)
+    return quantize(committed) - quantize(
+        pl.when(is_fee & excess.is_between(0, NOISE)).then(total).when(is_fee).then(used)
     )
-    return first, second
+
+
+def _unused_of_reservation(bill: AwsColumns, kind: pl.Expr, *, net: bool) -> pl.Expr:
+    """Give the upfront share and the recurring fee of what stood unused, null on all lines but a reservation's fee."""
+    columns = ("reservation_{}unused_amortized_upfront_fee_for_billing_period", "reservation_{}unused_recurring_fee")
+    parts = (pl.when(kind == "RIFee").then(_net_else_gross(bill, column, net=net)) for column in columns)
+    return pl.sum_horizontal(quantize(part) for part in parts)
 
 
 def _net_else_gross(bill: AwsColumns, column: str, *, net: bool) -> pl.Expr:
