@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -104,6 +105,10 @@ class AwsColumns:
             if (other := self._headers.setdefault(canonical(header), header)) != header:
                 raise BadInput(name, f"columns {other!r} and {header!r} mean the same", "Export one of them")
         self.floats = all(schema[header] == pl.Float64 for header in self.headers(AMOUNTS))
+
+    def stream(self, path: Path) -> pl.LazyFrame:
+        """Give the rows of the file."""
+        return tabular.stream(path, self._schema)
 
     def require(self) -> None:
         """Check that the columns no bill can do without are there.

@@ -35,7 +35,7 @@ class AwsCur(DeliveredFiles):
         """Give one lazy frame of charges per native file."""
         bills = _bills(landed)
         net = any(is_net(path, bill) for path, bill in bills)
-        return {Fact.CHARGES: [aws_charges.charges(tabular.scan(path), bill, net=net) for path, bill in bills]}
+        return {Fact.CHARGES: [aws_charges.charges(bill.stream(path), bill, net=net) for path, bill in bills]}
 
 
 def _bills(landed: Landed) -> list[tuple[Path, AwsColumns]]:

@@ -1,6 +1,8 @@
 """Sum an AWS bill and check its cells, straight from the native columns and not through the charges.
 
-Parquet is summed by polars, CSV is parsed by Arrow: for a CSV not even the reader is shared with `aws_charges`.
+What must agree is what we work out: which columns, which lines, each rounding, what was written and what it reads as.
+The parser is shared with `aws_charges`, by every load of Parquet and by every load of a CSV. For a CSV that is Arrow,
+which refuses a row with a cell too few or too many, so that no figure slips into another column.
 """
 
 from __future__ import annotations

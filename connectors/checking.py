@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -75,13 +75,15 @@ def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
     counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
     total: dict[str, Any] = dict.fromkeys(sums, 0)
     groups: list[pl.DataFrame] = []
+    # Who streams a CSV meanwhile waits for its sums, which therefore must not wait for the threads that stream.
+    engine: Literal["streaming", "in-memory"] = "streaming" if tabular.is_parquet(path) else "in-memory"
     for before, piece in tabular.pieces(path, name, headers):
         asked = [piece.select(**sums, **counts)]
         if grouping.by:
             by = [cell.alias(group) for group, cell in grouping.by.items()]
             asked.append(piece.group_by(by).agg(**grouping.sums))
         with tabular.readable(name):
-            found, *of_groups = pl.collect_all(asked, engine="streaming")
+            found, *of_groups = pl.collect_all(asked, engine=engine)
         row: dict[str, Any] = found.row(0, named=True)
         for number, check in enumerate(checks):
             if row[f"bad {number}"]:

@@ -84,7 +84,7 @@ def totals(landed: Landed, *, listed: bool) -> Totals:
 
 def charges(landed: Landed) -> list[pl.LazyFrame]:
     """Give one lazy frame of charges per landed FOCUS file."""
-    told = (gcp_focus.told(tabular.scan(path), bill) for path, bill in _bills(landed))
+    told = (gcp_focus.told(bill.stream(path), bill) for path, bill in _bills(landed))
     return [focus_charges.charges(frame, bill, landed.version.billing_period) for frame, bill in told]
 
 

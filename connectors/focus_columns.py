@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -59,6 +60,10 @@ class FocusColumns:
         for header in schema:
             if (other := self._headers.setdefault(_plain(header), header)) != header:
                 raise BadInput(name, f"columns {other!r} and {header!r} mean the same", "Export one of them")
+
+    def stream(self, path: Path) -> pl.LazyFrame:
+        """Give the rows of the file."""
+        return tabular.stream(path, self._schema)
 
     @property
     def version(self) -> str:

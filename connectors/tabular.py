@@ -7,25 +7,19 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 from pyarrow import parquet as arrow_parquet
 
+from connectors import csv_blocks
 from connectors.misplaced import refuse_scrape
 from models.errors import BadInput
 
-ROW: Final = "__source_row"
+ROW: Final = csv_blocks.ROW
 PARQUET: Final = b"PAR1"
-GZIP: Final = b"\x1f\x8b"
-# Arrow parses blocks that fit the processor's cache twice as fast, and polars sums few large pieces faster than many;
-# no line may be longer than a block.
-BLOCK: Final = 4 << 20
-BLOCKS: Final = 4
 AGAIN: Final = "Fetch or export the file again"
 # Polars panics over some damaged Parquet; a panic is no Exception.
 UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -116,36 +110,22 @@ def _checked(path: Path, size: int, _changed: int) -> Any:
     return footer
 
 
+def stream(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """Give a file as `scan` does, for the ledger: every row of a CSV has all its cells, and none is parsed twice."""
+    return scan(path) if is_parquet(path) else csv_blocks.stream(path, schema)
+
+
 def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int, pl.LazyFrame]]:
     """Give the file as lazy frames of the native columns, each with the number of rows before it.
 
-    A Parquet file is one piece. A CSV is read by Arrow, batch by batch, because polars fills a row that is too short
-    with nulls where Arrow refuses it; memory stays at a few blocks whatever the file's size.
+    A Parquet file is one piece, a CSV one for every few blocks.
     """
     if is_parquet(path):
         yield 0, scan(path).select(columns)
         return
-    compression = "gzip" if _starts(path)[:2] == GZIP else None
-    before = 0
-    with readable(name), pa.input_stream(str(path), compression=compression) as stream:
-        batches = arrow_csv.open_csv(
-            stream,
-            read_options=arrow_csv.ReadOptions(block_size=BLOCK),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
-        while some := list(islice(batches, BLOCKS)):
-            frame = pl.from_arrow(pa.Table.from_batches(some), rechunk=False)
-            if not isinstance(frame, pl.DataFrame):
-                raise TypeError(type(frame))
-            yield before, frame.lazy()
-            before += frame.height
+    with readable(name):
+        for before, cells in csv_blocks.summed(path, columns):
+            yield before, cells.lazy()
 
 
 class Contents(NamedTuple):

@@ -13,11 +13,12 @@ from typing import Any, Final
 import polars as pl
 from deltalake.transaction import AddAction
 
+from connectors import csv_blocks
 from connectors.source import Source, SourceVersion, Totals
 from models.errors import BadInput, Refused
 from models.facts import COST_COLUMNS, Fact
 from models.money import ARITHMETIC, quantize_decimal
-from pipelines.ledger.engine import OnFile, UnreadableError
+from pipelines.ledger.engine import OneMachine, OnFile, UnreadableError
 from pipelines.ledger.tables import LOADS, Ledger, new_load_id
 
 
@@ -52,15 +53,19 @@ def load(
     landed = source.fetch(version)
     load_id = new_load_id()
     period = version.billing_period
+    # Executors parse what they stream themselves.
+    streamed_here = landed.paths if isinstance(ledger.engine, OneMachine) else ()
     # Nothing written counts before the commit, so the files are summed while they are written: neither alone keeps
     # all cores busy. What is wrong with a cell `totals` knows best, so it is asked first.
     with ThreadPoolExecutor(1) as pool:
-        summed = pool.submit(contextvars.copy_context().run, source.totals, landed)
         try:
-            adds = {
-                fact: ledger.fact(fact).write(source.name, period, load_id, frames, on_file)
-                for fact, frames in source.read(landed).items()
-            }
+            with csv_blocks.parsed_once(streamed_here) as together:
+                summed = pool.submit(contextvars.copy_context().run, source.totals, landed)
+                summed.add_done_callback(lambda _: together.stop_summing())
+                adds = {
+                    fact: ledger.fact(fact).write(source.name, period, load_id, frames, on_file)
+                    for fact, frames in source.read(landed).items()
+                }
         except UnreadableError as error:
             summed.result()
             raise _damaged(version.files[error.number].name, error.__cause__) from error

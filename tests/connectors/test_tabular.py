@@ -97,7 +97,7 @@ def test_a_page_that_says_it_holds_fewer_than_no_values_is_refused_in_any_group_
 def test_a_csv_read_piece_by_piece_has_each_line_once_at_its_own_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.tabular.BLOCK", 64)
+    monkeypatch.setattr("connectors.csv_blocks.BLOCK", 64)
     file = tmp_path / "bill.csv"
     cells = [f"{number}\n," for number in range(200)]
     file.write_text("a,b\n" + "".join(f'"{cell}",\n' for cell in cells), encoding="utf-8")

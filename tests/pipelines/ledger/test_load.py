@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gzip
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from connectors import csv_blocks
+from connectors.aws_cur import AwsCur
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
 from models.errors import BadInput, Refused
 from models.facts import Fact
 from models.money import MONEY
 from pipelines.ledger.load import load, reconcile
 from pipelines.ledger.tables import Ledger
+from tests.connectors.bills import legacy_report, line
 
 JULY = date(2026, 7, 1)
 
@@ -150,6 +155,62 @@ def test_a_full_disk_is_not_taken_for_a_damaged_file(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"charges: cannot be written \(No space left on device \(os error 28\)\)"):
         load(ledger, damaged, damaged.versions()[0])
     assert ledger.charges.partitions() == {}
+
+
+def short(text: str) -> bytes:
+    return gzip.compress(f"{text}AWS,2026-01-01T00:00:00Z\n".encode())
+
+
+def cut(text: str) -> bytes:
+    return gzip.compress(text.encode())[:-40]
+
+
+def no_amount(text: str) -> bytes:
+    return gzip.compress(text.replace("0.0052,", "0.00x2,", 1).encode())
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        (short, r"report-2\.csv\.gz: the file is damaged .*Expected 16 columns, got 2: AWS,2026-01-01T00:00:00Z"),
+        (cut, r"report-2\.csv\.gz: the file is damaged"),
+        (no_amount, r"report-2\.csv\.gz, row 1, column lineItem/UnblendedCost: '0\.00x2' is no amount of money"),
+    ],
+)
+def test_a_csv_is_parsed_once_and_what_is_wrong_with_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[str], bytes], said: str
+) -> None:
+    parsed: list[str] = []
+    parse = csv_blocks.blocks
+
+    def counted(path: Path, columns: Sequence[str]) -> Iterator[csv_blocks.Block]:
+        parsed.append(path.name)
+        return parse(path, columns)
+
+    monkeypatch.setattr(csv_blocks, "blocks", counted)
+    monkeypatch.setattr(csv_blocks, "BLOCK", 1 << 12)
+    lines = [line(line_item_resource_id=None if number % 7 else f"i-{number}\n") for number in range(500)]
+    legacy_report(tmp_path / "bills", lines, lines)
+    ledger, bill = Ledger(str(tmp_path / "ledger")), AwsCur("aws", _options(tmp_path), tmp_path / "landing", _bytes)
+    (version,) = bill.versions()
+    before = load(ledger, bill, version)
+    assert (before.lines, before.billed_cost) == (1000, Decimal("5.2"))
+    assert parsed == ["report-1.csv.gz", "report-2.csv.gz"]
+
+    last = next((tmp_path / "bills").rglob("report-2.csv.gz"))
+    last.write_bytes(damaged(gzip.decompress(last.read_bytes()).decode()))
+    (version,) = bill.versions()
+    with pytest.raises(BadInput, match=said):
+        load(ledger, bill, version)
+    assert ledger.charges.partitions()["aws", date(2026, 1, 1)].load_id == before.load_id
+
+
+def _options(folder: Path) -> Any:
+    return AwsCur.Options(location=str(folder / "bills"))
+
+
+def _bytes(_count: int) -> None:
+    pass
 
 
 def test_a_clock_that_was_set_back_keeps_no_older_load_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
