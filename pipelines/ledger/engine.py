@@ -51,7 +51,8 @@ class Engine(Protocol):
     def summed(self, table: Table, files: Sequence[str], query: Query, by: Sequence[str]) -> pl.DataFrame:
         """Give the sums a query finds by groups; the query itself groups, and every other column of it adds up.
 
-        A sum is null where every amount is.
+        A sum is null where every amount is. Rows are in the order of their groups, or in a few runs of that order:
+        millions of them take twice their memory to be sorted whole.
         """
 
 
@@ -79,18 +80,38 @@ class OneMachine:
         """Ask some files at a time, and add up what they gave.
 
         Where groups are many, polars keeps what it read of all files until it ends: 14 GB for a hundred million lines.
+        What is found is added up share by share, so that only a share is ever in memory twice.
         """
-        total = query(table.scan(files[:_AT_ONCE])).collect(engine="streaming")
+        found = query(table.scan(files[:_AT_ONCE])).collect(engine="streaming")
+        if len(files) <= _AT_ONCE:
+            return found.sort(by, nulls_last=True)
+        shares = [[share] for share in _shared(found, by)]
         for start in range(_AT_ONCE, len(files), _AT_ONCE):
-            more = query(table.scan(files[start : start + _AT_ONCE])).collect(engine="streaming")
-            total = _added(pl.concat([total, more]), by)
-        return total
+            found = query(table.scan(files[start : start + _AT_ONCE])).collect(engine="streaming")
+            for share, more in zip(shares, _shared(found, by), strict=True):
+                share.append(more)
+                # To add up costs as much as there are rows: not before there are half as many new ones as old.
+                if 2 * sum(sums.height for sums in share[1:]) > share[0].height:
+                    share[:] = [_added(share, by)]
+        return pl.concat(_added(share, by).sort(by, nulls_last=True) for share in shares)
 
 
 # Files of a million lines each take 1.5 GB so.
 _AT_ONCE: Final = 6
+_SHARES: Final = 8
 
 
-def _added(sums: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def _shared(sums: pl.DataFrame, by: Sequence[str]) -> list[pl.DataFrame]:
+    """Divide groups into shares, equal groups into the same."""
+    if not by:
+        return [sums]
+    number = sums.select(pl.struct(by).hash() % _SHARES).to_series()
+    return [sums.filter(number == share) for share in range(_SHARES)]
+
+
+def _added(found: Sequence[pl.DataFrame], by: Sequence[str]) -> pl.DataFrame:
+    if len(found) == 1:
+        return found[0]
+    sums = pl.concat(found)
     amounts = [name for name in sums.columns if name not in by]
     return sums.group_by(by).agg(known_sum(name) for name in amounts).select(sums.columns)

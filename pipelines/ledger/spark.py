@@ -84,7 +84,7 @@ class Spark:
             sums = [functions.sum(name).alias(name) for name in found.columns if name not in by]
             return found.groupBy(*by).agg(*sums)
 
-        return self._asked(table, files, query, add)
+        return self._asked(table, files, query, add).sort(by, nulls_last=True)
 
     def _asked(
         self, table: Table, files: Sequence[str], query: Query, then: Callable[[DataFrame], DataFrame]

@@ -135,6 +135,10 @@ def builds(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, date], Buil
     }
 
 
+# Arrow writes text out in full, row by row, so that millions of rows are handed over in pieces.
+_PIECE: Final = 500_000
+
+
 def replace_month(
     connection: duckdb.DuckDBPyConnection,
     month: tuple[str, date],
@@ -155,12 +159,13 @@ def replace_month(
     for table, frame in frames.items():
         connection.execute(f"delete from {table} where source = $source and billing_period = $period", where)
         columns = [name for name in TABLES[table][1] if name not in ("source", "billing_period")]
-        arrow = frame.select(columns).to_arrow()
-        connection.register("incoming", arrow)
-        connection.execute(
-            f"insert into {table} by name select $source as source, $period as billing_period, * from incoming", where
-        )
-        connection.unregister("incoming")
+        for piece in frame.select(columns).iter_slices(_PIECE):
+            connection.register("incoming", piece.to_arrow())
+            connection.execute(
+                f"insert into {table} by name select $source as source, $period as billing_period, * from incoming",
+                where,
+            )
+            connection.unregister("incoming")
     connection.execute("delete from computed.builds where source = $source and billing_period = $period", where)
     connection.execute(
         "insert into computed.builds values (?, ?, ?, ?, ?)",

@@ -191,6 +191,7 @@ def aggregate(
         "key_id",
         "accelerator",
         "accelerator_count",
+        is_counted=pl.col("pricing_unit").str.to_lowercase().is_in(MACHINE_HOURS),
         is_detailed=is_detailed(),
         is_part=is_part(),
         is_hourly=pl.col("accelerator").is_not_null() | is_flex_start() | is_management_fee(),
@@ -200,6 +201,8 @@ def aggregate(
         .join(detail, on="key_id")
         .sort("key_id", *BESIDE, nulls_last=True)
         .with_row_index("group")
+        # Hours are not told apart by the invoice they stand on.
+        .with_columns(hour_group=pl.struct("key", *_BESIDE_HOUR).rank("dense"))
     )
     named = groups.select("group", "key_id", *BESIDE)
     # Every line is of one of these groups, so a line finds its own by the few columns that tell all of them apart; and
@@ -208,7 +211,7 @@ def aggregate(
     groups = groups.with_columns(_digested(telling))
     if groups[_DIGEST].is_unique().all():
         told_apart_by = [_DIGEST]
-    numbered = groups.select(*told_apart_by, "group", "key", "is_detailed", "is_part", "is_hourly")
+    numbered = groups.select(*told_apart_by, "group", "hour_group", "is_detailed", "is_part", "is_hourly")
     # Which hours machines had accelerators in is found by the usage types that name accelerators, not by all columns of
     # a key, which would take as long as the aggregation. Most bills count no machine in parts.
     machines = None
@@ -236,7 +239,10 @@ def aggregate(
         pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost"
     )
     hours = charges.summed(partition.files, lambda lines: _hourly(grouped(few(lines))), _BY_HOUR)
-    hours = _gpu_hours(hours.join(keys.select("key", "key_id"), on="key").join(detail, on="key_id"))
+    # Names as categories: millions of hours hold a number of four bytes for each.
+    names = pl.col("key_id", *_BESIDE_HOUR).cast(pl.Categorical)
+    of_hours = groups.unique("hour_group").select("hour_group", names, "accelerator_count", "is_counted")
+    hours = _gpu_hours(hours.join(of_hours, on="hour_group", maintain_order="left"))
     return MonthFacts(
         attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
     )
@@ -364,12 +370,11 @@ def _sum(lines: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 
 def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:
-    counted = pl.col("pricing_unit").str.to_lowercase().is_in(MACHINE_HOURS)
     return (
         grouped.filter("is_hourly")
         .group_by(_BY_HOUR)
         .agg(
-            pl.col("consumed_quantity").filter(counted).sum(),
+            pl.col("consumed_quantity").sum(),
             known_sum("list_cost"),
             *[pl.col(name).sum() for name in COST_COLUMNS if name != "list_cost"],
         )
@@ -378,25 +383,20 @@ def _hourly(grouped: pl.LazyFrame) -> pl.LazyFrame:
 
 def _gpu_hours(hourly: pl.DataFrame) -> pl.DataFrame:
     """Give accelerator-hours: machine-hours of the whole hour times accelerators, rounded once."""
-    return (
-        hourly.with_columns(gpu_hours=(pl.col("consumed_quantity") * pl.col("accelerator_count")).cast(MONEY))
-        .select(
-            "key_id", *_BY_HOUR[1:], "list_cost", *[name for name in COST_COLUMNS if name != "list_cost"], "gpu_hours"
-        )
-        .sort("key_id", *_BY_HOUR[1:])
+    counted = pl.when("is_counted").then("consumed_quantity").otherwise(0)
+    return hourly.select(
+        "key_id",
+        "usage_hour",
+        "resource_id",
+        *_BESIDE_HOUR,
+        *COST_COLUMNS,
+        gpu_hours=(counted * pl.col("accelerator_count")).cast(MONEY),
     )
 
 
-# What tells the rows of `ledger.gpu_hours` apart.
-_BY_HOUR: Final = (
-    "key",
-    "usage_hour",
-    "resource_id",
-    "region_id",
-    "commitment_discount_id",
-    "capacity_reservation_id",
-    "billing_currency",
-)
+# What tells the rows of `ledger.gpu_hours` apart while they are summed; a group stands for a key and what is beside it.
+_BY_HOUR: Final = ("hour_group", "usage_hour", "resource_id")
+_BESIDE_HOUR: Final = tuple(name for name in BESIDE if name != "invoice_id")
 # How bills write the unit of a machine-hour.
 MACHINE_HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "instance hours")
 
@@ -404,7 +404,7 @@ MACHINE_HOURS: Final = ("hrs", "hours", "hour", "hr", "h", "instance-hours", "in
 def _converted(frame: pl.DataFrame, rate_of: Mapping[str, Decimal]) -> pl.DataFrame:
     if len(rate_of) == 1:
         return frame
-    rate = pl.col("billing_currency").replace_strict(rate_of, return_dtype=MONEY)
+    rate = pl.col("billing_currency").cast(pl.String).replace_strict(rate_of, return_dtype=MONEY)
     # A rate is not money: this product is rounded once, to the twelve decimals money has.
     return frame.with_columns((pl.col(name) * rate).cast(MONEY) for name in COST_COLUMNS)
 

@@ -176,7 +176,8 @@ def frames_of(facts: MonthFacts) -> dict[str, pl.DataFrame]:
     )
     machines = None
     if _has_parts(facts.attributions):
-        machines = reunite(attributed, facts.gpu_hours.join(facts.attributions.select("key_id", *NEEDED), on="key_id"))
+        hours = facts.gpu_hours.with_columns(pl.col(pl.Categorical).cast(pl.String))
+        machines = reunite(attributed, hours.join(facts.attributions.select("key_id", *NEEDED), on="key_id"))
     frames = {
         "computed.attributions": facts.attributions,
         "computed.allocations": allocate(attributed, machines),

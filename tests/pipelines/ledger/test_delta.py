@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import Refused
 from models.facts import Schema
-from models.money import MONEY
+from models.money import MONEY, known_sum
 from pipelines.ledger import tables
 from pipelines.ledger.delta import Table
 from pipelines.ledger.tables import Ledger
@@ -155,3 +155,20 @@ def test_sums_of_however_many_files_are_those_of_all_at_once(table: Table, count
         by_plain_python[key] = total, lines + 1
     found = table.summed(files, query, ["name"])
     assert {name: (cost, lines) for name, cost, lines in found.iter_rows()} == by_plain_python
+
+
+def test_sums_over_many_files_are_those_over_all_at_once(table: Table) -> None:
+    """More files than are asked at once, whose groups come again, are new, or state no amount."""
+    put(table, JULY, "load", *(rows(number % 5, number, 7) for number in range(20)))
+    files = table.files()
+    unknown = pl.when(pl.col("name") != "7").then("billed_cost").alias("stated")
+
+    def query(lines: pl.LazyFrame) -> pl.LazyFrame:
+        return lines.with_columns(unknown).group_by("name").agg(known_sum("billed_cost"), known_sum("stated"))
+
+    whole = query(table.scan(files)).collect()
+    found = table.summed(files, query, ("name",))
+    assert found.sort("name").equals(whole.sort("name"))
+    assert found.filter(name="7").select("billed_cost", "stated").rows() == [(147, None)]
+    total = table.summed(files, lambda lines: lines.select(pl.col("billed_cost").sum()), ())
+    assert total.item() == whole["billed_cost"].sum()

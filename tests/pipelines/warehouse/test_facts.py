@@ -148,6 +148,16 @@ def test_accelerator_hours_are_machine_hours_times_accelerators_also_where_they_
     assert sorted(hours["gpu_hours"].to_list()) == [Decimal("0.0625"), Decimal(8)]
 
 
+def test_hours_are_one_row_whatever_invoices_they_stand_on_and_each_in_its_currency(tmp_path: Path) -> None:
+    lines = [line(instance_type="p5", invoice_id=invoice) for invoice in ("1", "2", None)]
+    found = facts(tmp_path, [*lines, line(instance_type="p5", billing_currency="EUR")], reporting=EUROS_TOO)
+    assert found.gpu_hours.select("gpu_hours", "billed_cost").sort("billed_cost").rows() == [
+        (8, Decimal("1.25")),
+        (24, 3),
+    ]
+    assert found.daily.height == 4
+
+
 def test_a_quantity_that_counts_no_hours_makes_no_accelerator_hours(tmp_path: Path) -> None:
     hours = facts(tmp_path, [line(instance_type="p5", pricing_unit="GB", consumed_quantity=Decimal(100))]).gpu_hours
     assert hours is not None
