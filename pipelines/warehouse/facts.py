@@ -239,10 +239,10 @@ def aggregate(
         pl.col("daily_id").cast(pl.Int64), native_billed_cost="billed_cost"
     )
     hours = charges.summed(partition.files, lambda lines: _hourly(grouped(few(lines))), _BY_HOUR)
-    # Names as categories: millions of hours hold a number of four bytes for each.
+    # Millions of hours hold a number of four bytes for each name, and no join copies the rest of them.
     names = pl.col("key_id", *_BESIDE_HOUR).cast(pl.Categorical)
-    of_hours = groups.unique("hour_group").select("hour_group", names, "accelerator_count", "is_counted")
-    hours = _gpu_hours(hours.join(of_hours, on="hour_group", maintain_order="left"))
+    of_hours = groups.unique("hour_group").sort("hour_group").select(names, "accelerator_count", "is_counted")
+    hours = _gpu_hours(hours.hstack(of_hours[hours["hour_group"] - 1]))
     return MonthFacts(
         attributions, _converted(daily, rate_of), _converted(hours, rate_of).drop("billing_currency"), spelt
     )
