@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from connectors import tabular
+from connectors.distinct_texts import once_each
 from connectors.tabular import Contents
 from connectors.tag_maps import map_of
 from models.errors import BadInput
@@ -167,6 +168,12 @@ class AwsColumns:
         header = self._headers[column]
         return _instant(pl.col(header), self._schema[header])
 
+    def no_instant(self, column: str) -> pl.Expr:
+        """Tell the cells that are no date and time, as text in one of AWS's own formats."""
+        if not self.is_text(column):
+            return self.instant(column).is_null()
+        return once_each(self.text(column), _says_no_instant, pl.Boolean()).fill_null(value=True)
+
     def tags(self, group: str) -> pl.Expr | None:
         """Give a map of the bill's tags or cost categories with their keys as written, or None where it has none."""
         if (cell := self._cell(group)) is not None:
@@ -174,7 +181,11 @@ class AwsColumns:
         columns = {header: key for header, key in self._tags[group].items() if header in self._filled}
         if not columns:
             return None
-        return map_of({key: _text(pl.col(header), self._schema[header]) for header, key in columns.items()})
+        texts = {
+            key: _text(pl.col(header), self._schema[header], blank=header in self._blank)
+            for header, key in columns.items()
+        }
+        return map_of(texts)
 
     def _cell(self, column: str) -> tuple[pl.Expr, pl.DataType, bool] | None:
         """Give a column that is filled, its type, and whether it may hold blank text."""
@@ -202,11 +213,19 @@ def _text(cell: pl.Expr, dtype: pl.DataType, *, blank: bool = True) -> pl.Expr:
 
 def _instant(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.String:
-        seconds = cell.str.slice(0, 19).str.replace("T", " ", literal=True)
-        return seconds.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+        return once_each(cell, _instant_said, INSTANT)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone:
         return cell.dt.convert_time_zone("UTC").cast(INSTANT)
     return cell.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def _instant_said(text: pl.Expr) -> pl.Expr:
+    seconds = text.str.slice(0, 19).str.replace("T", " ", literal=True)
+    return seconds.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+
+
+def _says_no_instant(text: pl.Expr) -> pl.Expr:
+    return _instant_said(text).is_null() | ~text.str.contains(INSTANT_TEXT)
 
 
 def _as_map(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -16,7 +16,7 @@ import polars as pl
 
 from connectors import aws_identities, checking, tabular
 from connectors.aws_amortization import NEEDED, is_split
-from connectors.aws_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
+from connectors.aws_columns import AMOUNTS, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
 from connectors.checking import Check, Grouping
 from connectors.source import Totals
 from models.errors import BadInput
@@ -104,7 +104,7 @@ def _checks(bill: AwsColumns, period: date) -> Iterator[Check]:
         if bill.has(column):
             yield _check(bill, column, checking.no_number(bill.amount(column), dtype), "is no amount of money")
     for column in INSTANTS:
-        yield _check(bill, column, _no_instant(bill, column), "is no date and time")
+        yield _check(bill, column, bill.no_instant(column), "is no date and time")
     for column in ("line_item_line_item_type", "line_item_currency_code", "bill_payer_account_id"):
         yield _check(bill, column, bill.text(column).is_null(), "is blank")
     yield from _needed(bill)
@@ -131,10 +131,3 @@ def _needed(bill: AwsColumns) -> Iterator[Check]:
                 f"is blank on a line of type {needing}, so its effective cost is unknown",
                 f"Add the column to the export ({' or '.join(columns)})",
             )
-
-
-def _no_instant(bill: AwsColumns, column: str) -> pl.Expr:
-    unread = bill.instant(column).is_null()
-    if bill.is_text(column):
-        return unread | ~bill.text(column).str.contains(INSTANT_TEXT)
-    return unread

@@ -13,7 +13,7 @@ import polars as pl
 from connectors import checking, focus_charges, focus_prepaid, gcp_focus, tabular
 from connectors.checking import Check
 from connectors.delivered import DeliveredFiles, DeliveryOptions
-from connectors.focus_columns import AMOUNTS, INSTANT_TEXT, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
+from connectors.focus_columns import AMOUNTS, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
 from connectors.misplaced import LITELLM_FOCUS, LITELLM_FOCUS_FIX
 from connectors.source import Landed, Totals
 from models.errors import BadInput
@@ -153,7 +153,4 @@ def _checks(bill: FocusColumns, period: date | None) -> list[Check]:
 
 
 def _no_instant(bill: FocusColumns, column: str) -> Check:
-    bad = bill.instant(column).is_null()
-    if bill.dtype(column) == pl.String:
-        bad |= ~bill.cell(column).str.contains(INSTANT_TEXT).fill_null(value=False)
-    return Check(bill.header(column), bad, "is no date and time", ASK)
+    return Check(bill.header(column), bill.no_instant(column), "is no date and time", ASK)

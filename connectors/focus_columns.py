@@ -10,6 +10,7 @@ import polars as pl
 
 from connectors import tabular
 from connectors.checking import FLAT_JSON
+from connectors.distinct_texts import once_each
 from connectors.tag_maps import map_of
 from models.errors import BadInput
 from models.facts import INSTANT, TAGS
@@ -122,13 +123,13 @@ class FocusColumns:
             return cell.dt.convert_time_zone("UTC").cast(INSTANT)
         if dtype != pl.String:
             return cell.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-        clock = cell.str.slice(11, 8)
-        text = cell.str.slice(0, 10) + " " + pl.when(clock == "").then(pl.lit("00:00:00")).otherwise(clock)
-        instant = text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
-        zone = cell.str.extract_groups(ZONE).struct
-        minutes = zone.field("2").cast(pl.Int64) * 60 + zone.field("3").cast(pl.Int64)
-        ahead = pl.when(zone.field("1") == "+").then(minutes).otherwise(-minutes)
-        return instant - pl.duration(minutes=ahead.fill_null(0))
+        return once_each(cell, _instant_said, INSTANT)
+
+    def no_instant(self, column: str) -> pl.Expr:
+        """Tell the cells that are no date and time."""
+        if self.dtype(column) != pl.String:
+            return self.instant(column).is_null()
+        return once_each(self.cell(column), _says_no_instant, pl.Boolean()).fill_null(value=True)
 
     def month(self) -> pl.Expr:
         """Give the billing period of each line."""
@@ -151,3 +152,17 @@ class FocusColumns:
         if not self.has(column) or self.dtype(column) != pl.String:
             return None
         return ~self.cell(column).str.contains(FLAT_JSON)
+
+
+def _instant_said(text: pl.Expr) -> pl.Expr:
+    clock = text.str.slice(11, 8)
+    both = text.str.slice(0, 10) + " " + pl.when(clock == "").then(pl.lit("00:00:00")).otherwise(clock)
+    instant = both.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+    zone = text.str.extract_groups(ZONE).struct
+    minutes = zone.field("2").cast(pl.Int64) * 60 + zone.field("3").cast(pl.Int64)
+    ahead = pl.when(zone.field("1") == "+").then(minutes).otherwise(-minutes)
+    return instant - pl.duration(minutes=ahead.fill_null(0))
+
+
+def _says_no_instant(text: pl.Expr) -> pl.Expr:
+    return _instant_said(text).is_null() | ~text.str.contains(INSTANT_TEXT)

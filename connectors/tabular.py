@@ -143,11 +143,11 @@ class Contents(NamedTuple):
 def contents(path: Path, name: str) -> Contents:
     """Read what the columns hold, from the statistics in the file alone.
 
-    A CSV has none, so all its columns count as filled; so does a Parquet column without statistics.
+    A CSV has none, so all its columns count as filled; so does a Parquet column without statistics. A blank cell of a
+    CSV is null as soon as it is parsed.
     """
     if not is_parquet(path):
-        columns = set(native_schema(path, name))
-        return Contents(columns, columns)
+        return Contents(set(native_schema(path, name)), set())
     with readable(name):
         return _contents(check_parquet(path))
 

@@ -28,16 +28,15 @@ def _joined(keys: Sequence[str], texts: Sequence[pl.Series]) -> pl.Series:
     rows, width = len(texts[0]), len(texts)
     # One column after the other holds all texts; the map wants those of one row after the other.
     stacked = pl.concat([text.alias("") for text in texts])
-    place = pl.int_range(rows * width, dtype=pl.Int64, eager=True)
-    column, row = place % width, place // width
-    order = column * rows + row
-    there = stacked.is_not_null().gather(order)
+    place = pl.int_range(rows * width, dtype=pl.UInt32, eager=True)
+    order = place % width * rows + place // width
+    order = order.filter(stacked.is_not_null().gather(order))
     counts = sum((text.is_not_null().cast(pl.Int64) for text in texts), pl.Series([0]).new_from_index(0, rows))
     offsets = pl.concat([pl.Series([0]), counts.cum_sum()])
     pairs = pa.StructArray.from_arrays(
         [
-            pl.Series(keys, dtype=pl.String).gather(column.filter(there)).to_arrow(),
-            stacked.gather(order.filter(there)).to_arrow(),
+            pl.Series(keys, dtype=pl.String).gather(order // rows).to_arrow(),
+            stacked.gather(order).to_arrow(),
         ],
         ["key", "value"],
     )

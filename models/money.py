@@ -59,6 +59,11 @@ def _longer(amounts: pl.Series) -> pl.Series:
     return (~fit).arg_true()
 
 
+def _finer(texts: pl.Series) -> pl.Series:
+    """Give the places of the texts that may have more than 12 decimals: others are too short, unless by an exponent."""
+    return ((texts.str.len_bytes() > SCALE + 1) | texts.str.contains("[eE]")).arg_true()
+
+
 def known_sum(name: str) -> pl.Expr:
     """Sum a column of a group under its own name; null, not zero, where no row of the group states it."""
     return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
@@ -74,10 +79,7 @@ def residual(amount: pl.Expr) -> pl.Expr:
 
 
 def _residual(amounts: pl.Series) -> pl.Series:
-    if not amounts.dtype.is_float():
-        text = amounts.cast(pl.String)
-        return text.cast(EXACT, strict=False) - text.cast(MONEY, strict=False).cast(EXACT)
-    others = _longer(amounts)
+    others = _longer(amounts) if amounts.dtype.is_float() else _finer(amounts.cast(pl.String))
     if others.is_empty():
         return _nothing(amounts, EXACT)
     text = amounts.gather(others).cast(pl.String)
