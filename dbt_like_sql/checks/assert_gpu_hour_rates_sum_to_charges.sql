@@ -16,7 +16,7 @@ charges as (
     select
         usage_period,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where accelerator is not null and coalesce(charge_category, '') not in ('Credit', 'Tax')
     group by all
 ),

@@ -17,7 +17,7 @@ charges as (
     select
         usage_period,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where accelerator is not null
     group by all
 ),
@@ -25,8 +25,8 @@ charges as (
 hours as (
     select
         attributions.usage_period,
-        sum(gpu_hours.gpu_hours) as gpu_hours
-    from ledger.gpu_hours
+        sum(gpu_days.gpu_hours) as gpu_hours
+    from ledger.gpu_days
     left join computed.attributions as attributions using (source, billing_period, key_id)
     group by all
 )

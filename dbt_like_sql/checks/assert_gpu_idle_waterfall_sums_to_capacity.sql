@@ -19,7 +19,7 @@ capacity as (
         select
             usage_period,
             effective_cost
-        from intermediate.int_charges_allocated
+        from intermediate.int_costs_by_key
         where accelerator is not null
         union all
         select

@@ -15,7 +15,7 @@ charges as (
     select
         usage_period,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where workload = 'storage'
     group by all
 )

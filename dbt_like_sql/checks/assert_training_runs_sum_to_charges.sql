@@ -16,7 +16,7 @@ charges as (
     select
         workload,
         sum(effective_cost) as effective_cost
-    from intermediate.int_charges_allocated
+    from intermediate.int_costs_by_key
     where workload in ('training', 'fine_tuning')
     group by all
 )

@@ -1,7 +1,7 @@
 /*
 Money and hours of machines with accelerators, whole: computed.allocations gives cores, memory and disks that a bill
 counts apart the accelerator of their machine. Money comes from the allocated daily rows and hours from
-ledger.gpu_hours, whose own costs repeat that money and are not read; the two are stacked and summed, never joined, so
+ledger.gpu_days; the two are stacked and summed, never joined, so
 neither is counted twice. Where metrics or job records divide a row, computed.gpu_allocations has its hours too; else
 they stay with their key's own workload, also where the money of the day is divided. One row per source, billing
 period, key, day, resource, region, workload, evidence, model, idle reason, team and outcome.
@@ -45,7 +45,7 @@ hours as (
         coalesce(attributions.idle_reason, 'unmeasured') as idle_reason,
         attributions.team,
         machine_days.gpu_hours
-    from intermediate.int_accelerator_days as machine_days
+    from ledger.gpu_days as machine_days
     left join computed.attributions using (source, billing_period, key_id)
     where
         not exists (

@@ -12,20 +12,6 @@ undivided as (
     anti join intermediate.int_charge_parts using (source, billing_period, daily_id)
 ),
 
-parts as (
-    select
-        parts.*,
-        daily.key_id,
-        daily.usage_date,
-        daily.region_id,
-        daily.resource_id,
-        daily.commitment_discount_id,
-        if(parts.part = 1, daily.consumed_quantity, null) as consumed_quantity,
-        if(parts.part = 1, daily.charge_count, 0) as charge_count
-    from intermediate.int_charge_parts as parts
-    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
-),
-
 -- What a part has from its key: all but its owner.
 tagged as (
     select * exclude (workload, evidence, llm_model, accelerator, idle_reason, team, environment, project, customer)
@@ -46,7 +32,7 @@ charges as (
     select
         parts.*,
         tagged.* exclude (source, billing_period, key_id) -- noqa: RF02
-    from parts
+    from intermediate.int_charge_parts as parts
     left join tagged using (source, billing_period, key_id)
 )
 
@@ -70,6 +56,8 @@ select
     operation, -- Native operation.
     instance_type, -- Machine shape.
     resource_name, -- Name a person chose where the id carries one.
+    pricing_category, -- FOCUS: Standard, Dynamic, Committed or Other.
+    pricing_unit, -- Unit of consumed_quantity as the bill writes it.
     region_id, -- Region code.
     resource_id, -- Resource, only for keys that are AI or have an accelerator.
     commitment_discount_id, -- Savings Plan or reservation.

@@ -6,28 +6,25 @@ with
 
 charges as (
     select
-        charges.usage_period as period,
-        charges.usage_type,
-        charges.workload,
-        charges.resource_name,
-        charges.resource_id,
-        charges.consumed_quantity,
-        charges.billed_cost,
-        charges.effective_cost,
-        charges.list_cost,
-        charges.method,
-        lower(attributions.pricing_unit) as pricing_unit,
-        attributions.pricing_category,
-        attributions.tags
-    from intermediate.int_charges_allocated as charges
-    inner join computed.attributions as attributions using (source, billing_period, key_id)
+        source,
+        billing_period,
+        key_id,
+        usage_period as period,
+        usage_type,
+        workload,
+        resource_name,
+        resource_id,
+        consumed_quantity,
+        billed_cost,
+        effective_cost,
+        list_cost,
+        method,
+        lower(pricing_unit) as pricing_unit,
+        pricing_category
+    from intermediate.int_charges_allocated
     where
-        charges.charge_category = 'Usage'
-        and (
-            attributions.pricing_category = 'Dynamic'
-            or charges.workload = 'storage'
-            or contains(charges.usage_type, ':p5.48xlarge')
-        )
+        charge_category = 'Usage'
+        and (pricing_category = 'Dynamic' or workload = 'storage' or contains(usage_type, ':p5.48xlarge'))
 ),
 
 -- The bill prints a list cost on every line, spot and covered ones too; SageMaker's own price is another.
@@ -107,21 +104,29 @@ a100 as (
 
 classes as (
     select
-        period,
-        usage_type,
-        sum(effective_cost) as effective_cost,
-        sum(consumed_quantity) as quantity
+        charges.period,
+        charges.usage_type,
+        sum(charges.effective_cost) as effective_cost,
+        sum(charges.consumed_quantity) as quantity
     from charges
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
     where
-        workload = 'storage'
+        charges.workload = 'storage'
         and regexp_matches(
-            lower(concat_ws(' ', resource_name, resource_id, json_extract_string(tags, '$."tag:purpose"'))),
+            lower(
+                concat_ws(
+                    ' ',
+                    charges.resource_name,
+                    charges.resource_id,
+                    json_extract_string(attributions.tags, '$."tag:purpose"')
+                )
+            ),
             'checkpoint|ckpt'
         )
-        and regexp_matches(pricing_unit, '^(gb|gib|gibibyte|gigabyte)[- ]?(mo|month)')
-        and method = 'direct'
+        and regexp_matches(charges.pricing_unit, '^(gb|gib|gibibyte|gigabyte)[- ]?(mo|month)')
+        and charges.method = 'direct'
     group by all
-    having sum(consumed_quantity) > 0 and sum(effective_cost) > 0
+    having sum(charges.consumed_quantity) > 0 and sum(charges.effective_cost) > 0
 ),
 
 -- 52 weekly checkpoints of 140 GB, all kept for 12 months: 87,360 GB-months.

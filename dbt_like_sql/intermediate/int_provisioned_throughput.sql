@@ -6,13 +6,23 @@ weeks or more. One row per part of a daily row.
 */
 with
 
-charges as (
-    select *
-    from intermediate.int_charges_allocated
+-- Keys first: a bill has a thousand times as many daily rows.
+keys as (
+    select
+        source,
+        billing_period,
+        key_id
+    from computed.attributions
     where
-        accelerator is null
-        and charge_category = 'Usage'
+        charge_category = 'Usage'
         and regexp_matches(usage_type, '(?i)provisioned ?throughput|_(?:input|output)tpm|\bGSUs?\b')
+),
+
+charges as (
+    select charges.*
+    from intermediate.int_charges_allocated as charges
+    semi join keys using (source, billing_period, key_id)
+    where charges.accelerator is null
 ),
 
 tokens as (

@@ -9,11 +9,12 @@ with
 months as (
     select
         source,
-        usage_period,
-        max(usage_date) as last_date,
-        count(distinct usage_date) as day_count
-    from intermediate.int_charges_allocated
-    where charge_category = 'Usage'
+        attributions.usage_period,
+        max(daily.usage_date) as last_date,
+        count(distinct daily.usage_date) as day_count
+    from ledger.charges_daily as daily
+    inner join computed.attributions as attributions using (source, billing_period, key_id)
+    where attributions.charge_category = 'Usage'
     group by all
 ),
 

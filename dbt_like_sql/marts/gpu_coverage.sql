@@ -12,7 +12,7 @@ days as (
         resource_id,
         usage_date,
         bit_or(billed_hours) as billed_hours
-    from intermediate.int_accelerator_days
+    from ledger.gpu_days
     where resource_id is not null
     group by all
 ),

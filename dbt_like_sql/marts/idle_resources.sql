@@ -5,6 +5,21 @@ resource.
 */
 with
 
+-- Nothing else is looked at day by day.
+idle as (
+    select distinct
+        source,
+        resource_id
+    from intermediate.int_accelerator_costs
+    where resource_id is not null and idle_reason in ('idle', 'unallocated', 'unused_reservation', 'warm_pool')
+),
+
+costs as (
+    select accelerator_costs.*
+    from intermediate.int_accelerator_costs as accelerator_costs
+    semi join idle using (source, resource_id)
+),
+
 days as (
     select
         usage_period,
@@ -21,8 +36,7 @@ days as (
         coalesce(sum(effective_cost) filter (
             where idle_reason is null or idle_reason = 'underutilized'
         ), 0) as used_cost
-    from intermediate.int_accelerator_costs
-    where resource_id is not null
+    from costs
     group by all
 ),
 
@@ -34,8 +48,7 @@ owners as (
         arg_max(team, effective_cost) as team,
         arg_max(workload, effective_cost) as workload,
         arg_max(region_id, effective_cost) as region_id
-    from intermediate.int_accelerator_costs
-    where resource_id is not null
+    from costs
     group by all
 ),
 
@@ -52,8 +65,8 @@ reasons as (
             resource_id,
             idle_reason,
             sum(effective_cost) as idle_cost
-        from intermediate.int_accelerator_costs
-        where resource_id is not null and idle_reason in ('idle', 'unallocated', 'unused_reservation', 'warm_pool')
+        from costs
+        where idle_reason in ('idle', 'unallocated', 'unused_reservation', 'warm_pool')
         group by all
     ) as summed
     group by all

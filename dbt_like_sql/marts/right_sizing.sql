@@ -8,17 +8,17 @@ with
 
 machines as (
     select
-        gpu_hours.source,
-        gpu_hours.resource_id,
+        gpu_days.source,
+        gpu_days.resource_id,
         attributions.usage_period,
         any_value(attributions.provider_name) as provider_name,
         any_value(attributions.instance_type) as instance_type,
         any_value(attributions.accelerator) as accelerator,
-        max(gpu_hours.gpu_hours) as largest_hour,
+        max(gpu_days.largest_hour) as largest_hour,
         max(attributions.accelerator_count) as listed_count
-    from ledger.gpu_hours
+    from ledger.gpu_days
     inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where gpu_hours.resource_id is not null and gpu_hours.gpu_hours is not null
+    where gpu_days.resource_id is not null
     group by all
 ),
 

@@ -7,11 +7,10 @@ with
 
 charges as (
     select
-        charges.*,
-        charges.list_cost is null or charges.list_cost = 0 and charges.billed_cost != 0 as is_unpriced
-    from intermediate.int_charges_allocated as charges
-    inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where attributions.pricing_category = 'Dynamic' and charges.charge_category = 'Usage'
+        *,
+        list_cost is null or list_cost = 0 and billed_cost != 0 as is_unpriced
+    from intermediate.int_charges_allocated
+    where pricing_category = 'Dynamic' and charge_category = 'Usage'
 ),
 
 sums as (

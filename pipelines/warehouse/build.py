@@ -9,7 +9,7 @@ from dbt_like_sql.sql_model import SqlModel, build_statements, load_checks, load
 from models.attribution import COLUMNS as TAGGED
 from models.errors import Refused
 from models.facts import CHARGES, KEY_COLUMNS
-from pipelines.warehouse.database import builds
+from pipelines.warehouse.database import UNMERGED, builds
 from pipelines.warehouse.facts import MACHINE_HOURS, MAPS
 from pipelines.warehouse.tables import MONEY, TABLES
 
@@ -47,6 +47,7 @@ def build(connection: duckdb.DuckDBPyConnection, model: SqlModel) -> None:
 
     In one transaction: outside of any, DuckDB waits for the disk after every comment, nine hundred times a run.
     """
+    connection.execute(UNMERGED)
     connection.begin()
     for statement in build_statements(model):
         connection.execute(statement)
@@ -83,9 +84,7 @@ def show_lines(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
         return
     built = builds(connection)
     months = [
-        _month_lines(
-            [f"{ledger.charges.uri}/{path}" for path in partition.files], month, built[month].spelt, connection
-        )
+        _month_lines([f"{ledger.charges.uri}/{path}" for path in partition.files], month, built[month].spelt)
         for month, partition in sorted(ledger.charges.partitions().items())
         if month in built
     ]
@@ -93,45 +92,32 @@ def show_lines(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
         connection.execute("create or replace view ledger.charges as\n" + "\nunion all by name\n".join(months))
 
 
-def _month_lines(
-    files: Sequence[str],
-    month: tuple[str, object],
-    spelt: Mapping[str, Sequence[str]],
-    connection: duckdb.DuckDBPyConnection,
-) -> str:
+def _month_lines(files: Sequence[str], month: tuple[str, object], spelt: Mapping[str, Sequence[str]]) -> str:
     listed = ", ".join(_text(file) for file in files)
-    lines = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-    present = {name for name, *_ in connection.sql(f"describe from {lines}").fetchall()}
-    own = [
-        f"line.{quote(name)}" if name in present else f"null::{_DUCKDB_TYPES[str(column.dtype)]} as {quote(name)}"
-        for name, column in CHARGES.items()
-    ]
+    # A file may lack any column. No row of every column's type stands in for that: to ask first which there are would
+    # open each file once more.
+    columns = (f"null::{_DUCKDB_TYPES[str(column.dtype)]} as {quote(name)}" for name, column in CHARGES.items())
+    lines = (
+        f"(from read_parquet([{listed}], union_by_name = true, hive_partitioning = false)\n"
+        f"union all by name select {', '.join(columns)} where false)"
+    )
+    tags = [(name, tag) for name, prefix in MAPS.items() for tag in sorted(spelt) if tag.startswith(prefix)]
     values = [
         "coalesce(" + ", ".join([*(f"nullif(line.{name}[{_text(raw)}], '')" for raw in spelt[tag]), "null"]) + ")"
-        for name, prefix in MAPS.items()
-        for tag in sorted(spelt)
-        if tag.startswith(prefix) and name in present
+        for name, tag in tags
     ]
-    names = [
-        f"attribution.tags ->> {_text(_pointer(tag))}"
-        for name, prefix in MAPS.items()
-        for tag in sorted(spelt)
-        if tag.startswith(prefix) and name in present
-    ]
-    matches = [
-        f"{f'line.{quote(name)}' if name in present else 'null'} is not distinct from attribution.{quote(name)}"
-        for name in KEY_COLUMNS
-    ]
+    names = [f"attribution.tags ->> {_text(_pointer(tag))}" for _, tag in tags]
+    matches = [f"line.{quote(name)} is not distinct from attribution.{quote(name)}" for name in KEY_COLUMNS]
     matches += [f"{value} is not distinct from {name}" for value, name in zip(values, names, strict=True)]
     tagged = [f"attribution.{quote(name)}" for name in TAGGED if name != "dimensions"]
-    quantity, unit = (f"line.{name}" if name in present else "null" for name in ("consumed_quantity", "pricing_unit"))
     units = ", ".join(map(_text, MACHINE_HOURS))
     # As in `ledger.gpu_hours`; null where no such hours are. Decimals of these sizes have a product that fits.
-    hours = f"try_cast({quantity} as decimal(24, 12)) * try_cast(attribution.accelerator_count as decimal(14, 9))"
-    tagged.append(f"if(lower({unit}) in ({units}), ({hours})::{MONEY}, null) as accelerator_hours")
+    quantity, count = "line.consumed_quantity as decimal(24, 12)", "attribution.accelerator_count as decimal(14, 9)"
+    hours = f"(try_cast({quantity}) * try_cast({count}))::{MONEY}"
+    tagged.append(f"if(lower(line.pricing_unit) in ({units}), {hours}, null) as accelerator_hours")
     return (
         f"select {_text(month[0])} as source, {_text(str(month[1]))}::date as billing_period, "
-        f"{', '.join(own)}, {', '.join(tagged)}, 'billed' as cost_basis\n"
+        f"{', '.join(f'line.{quote(name)}' for name in CHARGES)}, {', '.join(tagged)}, 'billed' as cost_basis\n"
         f"from {lines} as line\nleft join computed.attributions as attribution\n"
         f"on attribution.source = {_text(month[0])} and attribution.billing_period = {_text(str(month[1]))}::date\n"
         f"and {' and '.join(matches)}"

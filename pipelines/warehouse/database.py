@@ -38,6 +38,21 @@ create table computed.builds (
 )
 """
 
+UNMERGED: Final = "set max_vacuum_tasks = 0"
+"""Leave the row groups that two threads wrote as they are: to merge them takes as long as to write them, and tables of
+SQL models are made anew each run."""
+# In SQL, so that six million hours are summed where they are and with the memory DuckDB was given.
+GPU_DAYS: Final = """
+insert into ledger.gpu_days by name
+select
+    source, billing_period, key_id, usage_hour::date as usage_date, resource_id, region_id, commitment_discount_id,
+    bit_or(1 << hour(usage_hour))::integer as billed_hours, max(gpu_hours) as largest_hour,
+    sum(gpu_hours)::decimal(38, 12) as gpu_hours
+from ledger.gpu_hours
+where source = $source and billing_period = $period and gpu_hours is not null
+group by all
+"""
+
 
 @dataclass(frozen=True)
 class Build:
@@ -166,6 +181,9 @@ def replace_month(
                 where,
             )
             connection.unregister("incoming")
+    if "ledger.gpu_hours" in frames:
+        connection.execute("delete from ledger.gpu_days where source = $source and billing_period = $period", where)
+        connection.execute(GPU_DAYS, where)
     connection.execute("delete from computed.builds where source = $source and billing_period = $period", where)
     connection.execute(
         "insert into computed.builds values (?, ?, ?, ?, ?)",

@@ -13,7 +13,7 @@ from typing import Final
 
 import duckdb
 
-from pipelines.warehouse.database import not_written, opened
+from pipelines.warehouse.database import UNMERGED, not_written, opened
 
 LINK: Final = "reports.duckdb"
 _NUMBERED: Final = re.compile(r"reports-(\d+)\.duckdb")
@@ -37,9 +37,11 @@ def publish(home: Path, warehouse: Path, *, content: str, charges_version: int) 
     partial.with_suffix(".part.wal").unlink(missing_ok=True)  # of a publication that was killed
     try:
         with opened(warehouse) as connection:
+            connection.execute(UNMERGED)
             connection.execute("checkpoint")
         copyfile(warehouse, partial)
         with opened(partial) as connection:
+            connection.execute(UNMERGED)
             # Its files may be vacuumed; `warehouse.reader` reaches the lines of the version this report stands on.
             connection.execute("drop view if exists ledger.charges")
             connection.execute(

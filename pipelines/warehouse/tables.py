@@ -101,6 +101,20 @@ TABLES: Final[dict[str, tuple[str, dict[str, tuple[str, str]]]]] = {
             **_COSTS,
         },
     ),
+    "ledger.gpu_days": (
+        "Accelerator-hours of ledger.gpu_hours by day. One row per key, day, resource, region and commitment.",
+        {
+            **_PARTITION,
+            "key_id": ("varchar", "Key in computed.attributions."),
+            "usage_date": ("date", "Day of use, UTC."),
+            "resource_id": ("varchar", "Instance, endpoint or job; null where the bill has no resource ids."),
+            "region_id": ("varchar", "Region code."),
+            "commitment_discount_id": ("varchar", "Savings Plan or reservation."),
+            "billed_hours": ("integer", "Hours with a line: bit 0 is the first of the day."),
+            "largest_hour": (MONEY, "Most accelerator-hours of any line."),
+            "gpu_hours": (MONEY, "Accelerator-hours: machine-hours × accelerators per machine."),
+        },
+    ),
     "ledger.loads": (
         "What each load of the current ledger read and kept. One row per source and billing period.",
         {

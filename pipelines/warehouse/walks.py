@@ -36,10 +36,7 @@ select *, unnest(['source', 'payer', 'account', 'provider']) as kind,
 from ledger.charges_daily inner join computed.attributions using (source, billing_period, key_id)
 """
 _VARIANCE: Final = f"""
-with charges as (
-    select charges.*, keys.pricing_unit
-    from ({CHARGES}) as charges left join computed.attributions as keys using (source, billing_period, key_id)
-)
+with charges as ({CHARGES})
 select *, effective_cost as current_cost, 0 as previous_cost from charges
 union all by name
 select * replace ((usage_period + interval 1 month)::date as usage_period), 0 as current_cost,
@@ -165,12 +162,7 @@ WALKS: Final[dict[str, tuple[Walk, ...]]] = {
         Walk(
             ("effective_cost", "billed_cost"),
             ("usage_period", "provider_name", "workload", "accelerator", "instance_type"),
-            f"""
-            select charges.*
-            from ({CHARGES}) as charges
-            inner join computed.attributions as keys using (source, billing_period, key_id)
-            where keys.pricing_category = 'Dynamic' and charges.charge_category = 'Usage'
-            """,
+            f"{CHARGES} where pricing_category = 'Dynamic' and charge_category = 'Usage'",
         ),
     ),
     "storage_by_age": (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dbt_like_sql.sql_model import RELATION, ROOT, behind, build_statements
 from models.workloads import Evidence, IdleReason, Workload
 from pipelines.warehouse.build import sql_checks, sql_models
+from pipelines.warehouse.database import GPU_DAYS
 from pipelines.warehouse.tables import TABLES, create_statement
 
 pytestmark = pytest.mark.pipeline
@@ -85,7 +86,14 @@ class Warehouse:
         claim = {"claim_id": "80-20", "statement": "So they say.", "said_by": "they", "reading": "For you."}
         self.add("reference.claims", metric=metric, claimed_low=Decimal(low), claimed_high=Decimal(high), **claim)
 
+    def sum_hours(self) -> None:
+        self.connection.execute("delete from ledger.gpu_days")
+        months = self.connection.sql("select distinct source, billing_period from ledger.gpu_hours").fetchall()
+        for source, period in months:
+            self.connection.execute(GPU_DAYS, {"source": source, "period": period})
+
     def build(self) -> None:
+        self.sum_hours()
         for model in MODELS:
             for statement in build_statements(model):
                 self.connection.execute(statement)
@@ -101,6 +109,7 @@ class Warehouse:
         self.rebuild(behind((one for one in CHECKS if one.name == check), MODELS))
 
     def rebuild(self, tables: set[str]) -> None:
+        self.sum_hours()
         for model in MODELS:
             if model.table in tables:
                 self.connection.execute(build_statements(model)[0])
@@ -417,6 +426,7 @@ def test_check_finds_what_it_is_for(sabotaged: Warehouse, sabotage: str, refusal
 @pytest.mark.parametrize(
     ("sabotage", "refusal"),
     [
+        ("update ledger.gpu_days set gpu_hours = 1", "assert_gpu_days_sum_to_hours"),
         ("update marts.gpu_idle_costs set gpu_hours = 1", "assert_gpu_idle_costs_sum_to_charges"),
         ("delete from marts.gpu_idle_costs", "assert_gpu_idle_costs_sum_to_charges"),
         ("update marts.claim_checks set measured = 0.99", "assert_claim_interval_contains_point"),
