@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -33,14 +33,13 @@ class AwsCur(DeliveredFiles):
 
     def read(self, landed: Landed) -> Mapping[Fact, Sequence[pl.LazyFrame]]:
         """Give one lazy frame of charges per native file."""
-        bills = _bills(landed)
+        bills = list(_bills(landed))
         net = any(is_net(path, bill) for path, bill in bills)
         return {Fact.CHARGES: [aws_charges.charges(bill.stream(path), bill, net=net) for path, bill in bills]}
 
 
-def _bills(landed: Landed) -> list[tuple[Path, AwsColumns]]:
-    bills = []
+def _bills(landed: Landed) -> Iterator[tuple[Path, AwsColumns]]:
+    """Look at each file only when it is asked for: sums of the first need not wait for the others."""
     for file, path in zip(landed.version.files, landed.paths, strict=True):
         schema = tabular.native_schema(path, file.name)
-        bills.append((path, AwsColumns(schema, file.name, tabular.contents(path, file.name))))
-    return bills
+        yield path, AwsColumns(schema, file.name, tabular.contents(path, file.name))

@@ -7,7 +7,7 @@ which refuses a row with a cell too few or too many, so that no figure slips int
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ NATIVE: Final = {"billed_cost": "line_item_unblended_cost", "list_cost": "pricin
 ASK: Final = "Have the file delivered again; if the cell is the same, report it to AWS"
 
 
-def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
+def totals(period: date, bills: Iterable[tuple[Path, AwsColumns]]) -> Totals:
     """Sum the files of one version.
 
     Raises:
@@ -34,7 +34,9 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
     """
     sums: dict[str, Any] = {}
     tallies: list[pl.DataFrame] = []
+    names = []
     for path, bill in bills:
+        names.append(bill.name)
         bill.require()
         grouping = Grouping(aws_identities.groups(bill), aws_identities.sums(bill, ~is_split(bill)))
         found, groups = checking.tallied(
@@ -43,7 +45,7 @@ def totals(period: date, bills: Sequence[tuple[Path, AwsColumns]]) -> Totals:
         checking.add(sums, found)
         tallies += groups
     if not (sums["lines"] or sums["split"]):
-        raise BadInput(bills[0][1].name, "the export has no lines", "Wait for the first full delivery of the month")
+        raise BadInput(names[0], "the export has no lines", "Wait for the first full delivery of the month")
     tally = pl.concat(tallies, how="diagonal")
     is_final = bool(sums["lines"]) and not sums["open"]
     return Totals(

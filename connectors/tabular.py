@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -87,10 +88,16 @@ def check_parquet(path: Path) -> Any:
         ArrowException, OSError: it does not; `readable` names the file.
     """
     state = path.stat()
-    return _checked(path, state.st_size, state.st_mtime_ns)
+    with _ONE_ASKS:
+        return _checked(path, state.st_size, state.st_mtime_ns)
 
 
-@lru_cache(maxsize=1)  # who reads a file asks for its columns and then for what they hold
+# Who reads a file asks for its columns and then for what they hold, and a load asks for all of it twice, at the same
+# time for its charges and for its totals.
+_ONE_ASKS: Final = Lock()
+
+
+@lru_cache(maxsize=256)
 def _checked(path: Path, size: int, _changed: int) -> Any:
     with arrow_parquet.ParquetFile(path, memory_map=True, pre_buffer=False) as file:
         footer = file.metadata
