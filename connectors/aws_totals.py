@@ -17,7 +17,7 @@ import polars as pl
 from connectors import aws_identities, checking, tabular
 from connectors.aws_amortization import NEEDED, is_split
 from connectors.aws_columns import AMOUNTS, INSTANTS, REQUIRED, TAG_GROUPS, AwsColumns
-from connectors.checking import Check, Grouping
+from connectors.checking import Amount, Check, Grouping, Sums
 from connectors.source import Totals
 from models.errors import BadInput
 
@@ -82,9 +82,9 @@ def _scanned(bill: AwsColumns) -> list[str]:
     return bill.headers(dict.fromkeys((*REQUIRED, *AMOUNTS, *aws_identities.SCANNED, PERIOD_START, *TAG_GROUPS)))
 
 
-def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
+def _sums(bill: AwsColumns) -> Sums:
     own = ~is_split(bill)
-    sums = {
+    sums: dict[str, pl.Expr | Amount] = {
         "lines": own.sum(),
         "split": is_split(bill).sum(),
         "open": (own & bill.text("bill_invoice_id").is_null()).sum(),
@@ -92,7 +92,7 @@ def _sums(bill: AwsColumns) -> dict[str, pl.Expr]:
     }
     for name, column in NATIVE.items():
         if bill.has(column):
-            sums |= checking.money(name, pl.when(own).then(bill.amount(column)))
+            sums[name] = Amount(pl.when(own).then(bill.amount(column)))
     return sums
 
 

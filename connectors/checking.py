@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 
 from connectors import tabular
 from models.errors import BadInput
-from models.money import ARITHMETIC, EXACT, quantize, residual
+from models.money import ARITHMETIC, EXACT, parted
 
 # Sums keep 22 decimals of 38 digits.
 LARGEST: Final = 1e15
@@ -39,6 +39,16 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """A native amount that is summed twice: each rounded once, and what that rounds off; `exact` puts both together."""
+
+    native: pl.Expr
+
+
+Sums: TypeAlias = Mapping[str, pl.Expr | Amount]
+
+
+@dataclass(frozen=True)
 class Grouping:
     """Sums that are asked group by group, beside those of the whole file."""
 
@@ -46,9 +56,7 @@ class Grouping:
     sums: Mapping[str, pl.Expr]
 
 
-def summed(
-    path: Path, name: str, headers: Sequence[str], sums: Mapping[str, pl.Expr], checks: Sequence[Check]
-) -> dict[str, Any]:
+def summed(path: Path, name: str, headers: Sequence[str], sums: Sums, checks: Sequence[Check]) -> dict[str, Any]:
     """Sum a file piece by piece, and check every row on the way.
 
     Raises:
@@ -61,7 +69,7 @@ def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
     path: Path,
     name: str,
     headers: Sequence[str],
-    sums: Mapping[str, pl.Expr],
+    sums: Sums,
     checks: Sequence[Check],
     grouping: Grouping,
 ) -> tuple[dict[str, Any], list[pl.DataFrame]]:
@@ -73,12 +81,13 @@ def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
         BadInput: a row meets a check; names file, row, column and value.
     """
     counts = {f"bad {number}": check.bad.fill_null(value=False).sum() for number, check in enumerate(checks)}
-    total: dict[str, Any] = dict.fromkeys(sums, 0)
+    total: dict[str, Any] = {}
     groups: list[pl.DataFrame] = []
     # Who streams a CSV meanwhile waits for its sums, which therefore must not wait for the threads that stream.
     engine: Literal["streaming", "in-memory"] = "streaming" if tabular.is_parquet(path) else "in-memory"
     for before, piece in tabular.pieces(path, name, headers):
-        asked = [piece.select(**sums, **counts)]
+        frame, asked_for = asking(piece, sums)
+        asked = [frame.select(**asked_for, **counts)]
         if grouping.by:
             by = [cell.alias(group) for group, cell in grouping.by.items()]
             asked.append(piece.group_by(by).agg(**grouping.sums))
@@ -88,7 +97,7 @@ def tallied(  # noqa: PLR0913, PLR0917 - a file, and what is asked of it
         for number, check in enumerate(checks):
             if row[f"bad {number}"]:
                 _complain(name, check, before, piece)
-        add(total, {column: row[column] or 0 for column in sums})
+        add(total, {column: row[column] or 0 for column in asked_for})
         groups += of_groups
     return total, groups
 
@@ -104,14 +113,24 @@ def add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
         total[name] = ARITHMETIC.add(Decimal(before), Decimal(value)) if is_money else before + value
 
 
-def money(name: str, amount: pl.Expr) -> dict[str, pl.Expr]:
-    """Sum a native amount, each rounded once, and what that rounded off; `exact` puts both together."""
-    return {name: quantize(amount).sum(), f"residual {name}": residual(amount).sum()}
+def asking(frame: pl.LazyFrame, sums: Sums) -> tuple[pl.LazyFrame, dict[str, pl.Expr]]:
+    """Give what to select of what frame, so that each amount is looked at once for both of its sums."""
+    amounts = {name: one.native for name, one in sums.items() if isinstance(one, Amount)}
+    staged = {name: f"__{name}" for name in amounts}
+    asked = {name: one for name, one in sums.items() if not isinstance(one, Amount)}
+    for name, column in staged.items():
+        part = pl.col(column).struct
+        asked |= {name: part.field("kept").sum(), _off(name): part.field("off").sum()}
+    return frame.with_columns(parted(native).alias(staged[name]) for name, native in amounts.items()), asked
+
+
+def _off(name: str) -> str:
+    return f"residual {name}"
 
 
 def exact(sums: Mapping[str, Any], name: str) -> Decimal:
-    """Give the exact sum of an amount from the two sums of `money`."""
-    return ARITHMETIC.add(Decimal(sums[name] or 0), Decimal(sums[f"residual {name}"] or 0))
+    """Give the exact sum of an `Amount` from both of its sums."""
+    return ARITHMETIC.add(Decimal(sums[name] or 0), Decimal(sums[_off(name)] or 0))
 
 
 def no_number(amount: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors import checking, focus_charges, focus_prepaid, gcp_focus, tabular
-from connectors.checking import Check
+from connectors.checking import Amount, Check, Sums
 from connectors.delivered import DeliveredFiles, DeliveryOptions
 from connectors.focus_columns import AMOUNTS, INSTANTS, PROVIDERS, REQUIRED, FocusColumns
 from connectors.misplaced import LITELLM_FOCUS, LITELLM_FOCUS_FIX
@@ -113,19 +113,23 @@ def _is_litellm(bill: FocusColumns) -> pl.Expr:
     return (requests & model & (bill.text("ServiceSubcategory") == "Generative AI")).fill_null(value=False)
 
 
-def _tally(path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Mapping[str, pl.Expr]) -> dict[str, Any]:
+def _tally(path: Path, bill: FocusColumns, checks: Sequence[Check], sums: Sums) -> dict[str, Any]:
     columns = (*REQUIRED, *PROVIDERS, *AMOUNTS, *INSTANTS, *MAPS, "InvoiceId", "CommitmentDiscountId")
     return checking.summed(path, bill.name, bill.headers(dict.fromkeys(columns)), sums, checks)
 
 
-def _sums(bill: FocusColumns, period: date) -> dict[str, pl.Expr]:
+def _sums(bill: FocusColumns, period: date) -> Sums:
     """Sum the month's own lines; the invoice id came with 1.2, and without it nothing says that a bill is final."""
     own = (bill.month() == pl.lit(period)).fill_null(value=False)
     bought = (own & focus_prepaid.is_purchase(bill)).fill_null(value=False)
-    sums = {"lines": own.sum(), "open": (own & bill.text("InvoiceId").is_null()).sum(), "bought": bought.sum()}
+    sums: dict[str, pl.Expr | Amount] = {
+        "lines": own.sum(),
+        "open": (own & bill.text("InvoiceId").is_null()).sum(),
+        "bought": bought.sum(),
+    }
     for name, column in NATIVE.items():
         if bill.has(column):
-            sums |= checking.money(name, pl.when(own).then(bill.cell(column)))
+            sums[name] = Amount(pl.when(own).then(bill.cell(column)))
     return sums
 
 

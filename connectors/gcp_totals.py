@@ -129,9 +129,9 @@ def _summed(
     bill: GcpColumns, frame: pl.LazyFrame, amounts: Mapping[str, pl.Expr], **counts: pl.Expr
 ) -> Mapping[str, Any]:
     """Sum each amount, rounded once and exactly."""
-    sums = {key: one for name, amount in amounts.items() for key, one in checking.money(name, amount).items()}
+    staged, sums = checking.asking(frame, {name: checking.Amount(amount) for name, amount in amounts.items()})
     with tabular.readable(bill.name):
-        found = frame.select(**counts, **sums).collect(engine="streaming").row(0, named=True)
+        found = staged.select(**counts, **sums).collect(engine="streaming").row(0, named=True)
     exact = {f"exact_{name}": checking.exact(found, name) for name in amounts}
     return {**{name: found[name] for name in (*counts, *amounts)}, **exact}
 

@@ -13,6 +13,7 @@ PRECISION: Final = 38
 MONEY: Final = pl.Decimal(PRECISION, SCALE)
 # Native amounts carry up to about 20 decimals; summed at this scale they show what the one rounding changed.
 EXACT: Final = pl.Decimal(PRECISION, 22)
+PARTED: Final = pl.Struct({"kept": MONEY, "off": EXACT})
 QUANTUM: Final = Decimal(1).scaleb(-SCALE)
 _UNITS: Final = float(10**SCALE)
 _FIFTEEN_DIGITS: Final = float(10 ** (15 - SCALE))
@@ -69,22 +70,31 @@ def known_sum(name: str) -> pl.Expr:
     return pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).sum()).alias(name)
 
 
-def residual(amount: pl.Expr) -> pl.Expr:
-    """Give what `quantize` rounds off a native amount, as `EXACT`; null where that is nothing.
+def parted(amount: pl.Expr) -> pl.Expr:
+    """Part a native amount into what `quantize` keeps of it and what that rounds off, null where that is nothing.
 
-    The exact sum of a column is the sum of what was kept and of this: few amounts have so many digits, and only they
-    are read as text.
+    The exact sum of a column is the sum of both: few amounts have so many digits, and only they are read as text.
+
+    Returns:
+        A struct of `kept`, as `MONEY`, and `off`, as `EXACT`.
     """
-    return amount.map_batches(_residual, return_dtype=EXACT, is_elementwise=True)
+    return amount.map_batches(_parted, return_dtype=PARTED, is_elementwise=True)
 
 
-def _residual(amounts: pl.Series) -> pl.Series:
-    others = _longer(amounts) if amounts.dtype.is_float() else _finer(amounts.cast(pl.String))
-    if others.is_empty():
-        return _nothing(amounts, EXACT)
-    text = amounts.gather(others).cast(pl.String)
-    off = text.cast(EXACT, strict=False) - text.cast(MONEY, strict=False).cast(EXACT)
-    return _nothing(amounts, EXACT).scatter(others, off)
+def _parted(amounts: pl.Series) -> pl.Series:
+    if amounts.dtype.is_float():
+        others = _longer(amounts)
+        text = amounts.gather(others).cast(pl.String)
+        kept = amounts.cast(MONEY, strict=False).scatter(others, text.cast(MONEY, strict=False))
+        off = _nothing(amounts, EXACT).scatter(others, _rounded_off(text))
+    else:
+        text = amounts.cast(pl.String)
+        kept, off = text.cast(MONEY, strict=False), _rounded_off(text)
+    return pl.DataFrame({"kept": kept, "off": off}).to_struct(amounts.name)
+
+
+def _rounded_off(text: pl.Series) -> pl.Series:
+    return text.cast(EXACT, strict=False) - text.cast(MONEY, strict=False).cast(EXACT)
 
 
 def quantize_decimal(amount: Decimal) -> Decimal:

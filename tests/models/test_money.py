@@ -10,9 +10,9 @@ from models.money import (
     MONEY,
     from_units,
     largest_remainder,
+    parted,
     quantize,
     quantize_decimal,
-    residual,
     to_units,
 )
 
@@ -92,7 +92,7 @@ def test_a_float_is_rounded_from_its_shortest_text_whatever_stands_beside_it(amo
 def test_what_was_kept_and_what_was_rounded_off_sum_to_what_was_read(amounts: list[float]) -> None:
     frame = pl.DataFrame({"native": amounts}, schema={"native": pl.Float64})
     for native in (pl.col("native"), pl.col("native").cast(pl.String)):
-        kept, off = frame.select(quantize(native).sum(), off=residual(native).sum()).row(0)
+        kept, off = frame.select(parts=parted(native)).unnest("parts").sum().row(0)
         exact = Decimal(0)
         for amount in amounts:
             exact = ARITHMETIC.add(exact, ARITHMETIC.quantize(Decimal(repr(amount)), Decimal(1).scaleb(-22)))
