@@ -28,8 +28,8 @@ ROW: Final = "__source_row"
 GZIP: Final = b"\x1f\x8b"
 # Arrow parses blocks that fit the processor's cache twice as fast, and polars sums few large pieces faster than many;
 # no line may be longer than a block.
-BLOCK: Final = 4 << 20
-BLOCKS: Final = 4
+BLOCK: Final = 2 << 20
+BLOCKS: Final = 8
 # How many blocks the side that sums may lie behind.
 BEHIND: Final = 2
 
