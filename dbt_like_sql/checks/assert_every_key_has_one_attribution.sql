@@ -15,7 +15,7 @@ keys as (
         source,
         billing_period,
         key_id
-    from ledger.gpu_hours
+    from ledger.gpu_days
 )
 
 select

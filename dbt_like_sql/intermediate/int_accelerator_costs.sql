@@ -1,17 +1,12 @@
 /*
 Money and hours of machines with accelerators, whole: computed.allocations gives cores, memory and disks that a bill
-counts apart the accelerator of their machine. Money comes from the allocated daily rows and hours from
-ledger.gpu_days; the two are stacked and summed, never joined, so
-neither is counted twice. Where metrics or job records divide a row, computed.gpu_allocations has its hours too; else
-they stay with their key's own workload, also where the money of the day is divided. One row per source, billing
-period, key, day, resource, region, workload, evidence, model, idle reason, team and outcome.
+counts apart the accelerator of their machine. Money comes from the allocated daily rows and hours from ledger.gpu_days;
+the two are stacked and summed, never joined, so neither is counted twice. Where metrics or job records divide a row,
+computed.gpu_allocations has its hours too; else they stay with their key's own workload, also where the money of the
+day is divided. One row per source, billing period, key, day, resource, region, workload, evidence, model, idle reason,
+team and outcome.
 */
 with
-
-charges as (
-    select * from intermediate.int_charges_allocated
-    where accelerator is not null
-),
 
 -- Rows whose hours computed.gpu_allocations has: several daily rows of a day may share them, the first has them.
 divided as (
@@ -28,25 +23,103 @@ divided as (
     where parts.gpu_hours is not null
 ),
 
-hours as (
+owners as (
+    select
+        source,
+        billing_period,
+        key_id,
+        usage_period,
+        provider_name,
+        accelerator,
+        workload,
+        evidence,
+        llm_model,
+        coalesce(idle_reason, 'unmeasured') as idle_reason,
+        team,
+        null::varchar as outcome
+    from computed.attributions
+),
+
+parts as (
+    select
+        parts.source,
+        parts.billing_period,
+        parts.key_id,
+        parts.usage_date,
+        parts.resource_id,
+        parts.region_id,
+        parts.accelerator,
+        parts.workload,
+        parts.evidence,
+        parts.llm_model,
+        if(parts.is_busy, null, coalesce(parts.idle_reason, 'unmeasured')) as idle_reason,
+        parts.team,
+        parts.outcome,
+        null::decimal(38, 12) as gpu_hours,
+        parts.effective_cost
+    from intermediate.int_charge_parts as parts
+    where parts.accelerator is not null
+    union all by name
+    select
+        parts.source,
+        parts.billing_period,
+        daily.key_id,
+        daily.usage_date,
+        daily.resource_id,
+        daily.region_id,
+        parts.accelerator,
+        parts.workload,
+        parts.evidence,
+        parts.llm_model,
+        if(parts.is_busy, null, coalesce(parts.idle_reason, 'unmeasured')) as idle_reason,
+        parts.team,
+        parts.outcome,
+        parts.gpu_hours
+    from computed.gpu_allocations as parts
+    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
+    where parts.gpu_hours is not null
+),
+
+owned as (
+    select
+        parts.*,
+        owners.key_id is not null as is_own
+    from parts
+    left join owners
+        on parts.source = owners.source
+            and parts.billing_period = owners.billing_period
+            and parts.key_id = owners.key_id
+            and parts.accelerator is not distinct from owners.accelerator
+            and parts.workload is not distinct from owners.workload
+            and parts.evidence is not distinct from owners.evidence
+            and parts.llm_model is not distinct from owners.llm_model
+            and parts.idle_reason is not distinct from owners.idle_reason
+            and parts.team is not distinct from owners.team
+            and parts.outcome is not distinct from owners.outcome
+),
+
+-- What belongs to its key's own owner is summed by key: by all that tells owners apart it takes twice as long.
+own as (
+    select
+        source,
+        billing_period,
+        key_id,
+        usage_date,
+        resource_id,
+        region_id,
+        effective_cost
+    from intermediate.int_charges_allocated
+    where accelerator is not null and method = 'direct'
+    union all by name
     select
         machine_days.source,
         machine_days.billing_period,
         machine_days.key_id,
-        attributions.usage_period,
         machine_days.usage_date,
-        attributions.provider_name,
         machine_days.resource_id,
         machine_days.region_id,
-        attributions.accelerator,
-        attributions.workload,
-        attributions.evidence,
-        attributions.llm_model,
-        coalesce(attributions.idle_reason, 'unmeasured') as idle_reason,
-        attributions.team,
         machine_days.gpu_hours
     from ledger.gpu_days as machine_days
-    left join computed.attributions using (source, billing_period, key_id)
     where
         not exists (
             select 1
@@ -60,57 +133,57 @@ hours as (
                 and divided.region_id is not distinct from machine_days.region_id
                 and divided.commitment_discount_id is not distinct from machine_days.commitment_discount_id
         )
-),
-
-divided_hours as (
-    select
-        parts.source,
-        parts.billing_period,
-        daily.key_id,
-        attributions.usage_period,
-        daily.usage_date,
-        attributions.provider_name,
-        daily.resource_id,
-        daily.region_id,
-        parts.accelerator,
-        parts.workload,
-        parts.evidence,
-        parts.llm_model,
-        if(parts.is_busy, null, coalesce(parts.idle_reason, 'unmeasured')) as idle_reason,
-        parts.team,
-        parts.outcome,
-        parts.gpu_hours
-    from computed.gpu_allocations as parts
-    inner join ledger.charges_daily as daily using (source, billing_period, daily_id)
-    inner join computed.attributions as attributions using (source, billing_period, key_id)
-    where parts.gpu_hours is not null
-),
-
-stacked as (
-    select * from hours
-    union all by name
-    select * from divided_hours
     union all by name
     select
         source,
         billing_period,
         key_id,
-        usage_period,
         usage_date,
-        provider_name,
         resource_id,
         region_id,
-        accelerator,
-        workload,
-        evidence,
-        llm_model,
-        if(is_busy, null, coalesce(idle_reason, 'unmeasured')) as idle_reason,
-        team,
-        outcome,
-        billed_cost,
-        effective_cost,
-        net_cost
-    from charges
+        gpu_hours,
+        effective_cost
+    from owned
+    where is_own
+),
+
+own_sums as (
+    select
+        source,
+        billing_period,
+        key_id,
+        usage_date,
+        resource_id,
+        region_id,
+        sum(gpu_hours) as gpu_hours,
+        sum(effective_cost) as effective_cost
+    from own
+    group by all
+),
+
+other_sums as (
+    select
+        * exclude (gpu_hours, effective_cost, is_own),
+        sum(gpu_hours) as gpu_hours,
+        sum(effective_cost) as effective_cost
+    from owned
+    where not is_own
+    group by all
+),
+
+sums as (
+    select
+        own_sums.*,
+        owners.* exclude (source, billing_period, key_id) -- noqa: RF02
+    from own_sums
+    left join owners using (source, billing_period, key_id)
+    union all by name
+    select
+        other_sums.*,
+        owners.usage_period,
+        owners.provider_name
+    from other_sums
+    left join owners using (source, billing_period, key_id)
 )
 
 select
@@ -129,9 +202,6 @@ select
     idle_reason, -- Why it did nothing; unmeasured where nobody looked, null only where measured busy.
     team, -- Of the jobs that held it, else resolved by dimensions.team.
     outcome, -- How the jobs that held it ended; null where no record says.
-    coalesce(sum(gpu_hours), 0)::decimal(38, 12) as gpu_hours, -- Machine-hours × accelerators per machine.
-    coalesce(sum(billed_cost), 0)::decimal(38, 12) as billed_cost, -- What the provider asks for.
-    coalesce(sum(effective_cost), 0)::decimal(38, 12) as effective_cost, -- Amortized cost after negotiated discounts.
-    coalesce(sum(net_cost), 0)::decimal(38, 12) as net_cost -- effective_cost after promotional credits.
-from stacked
-group by all
+    coalesce(gpu_hours, 0)::decimal(38, 12) as gpu_hours, -- Machine-hours × accelerators per machine.
+    coalesce(effective_cost, 0)::decimal(38, 12) as effective_cost -- Amortized cost after negotiated discounts.
+from sums
