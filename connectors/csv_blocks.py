@@ -7,6 +7,7 @@ side that sums.
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 import zlib
@@ -24,8 +25,9 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 from pyarrow import csv as arrow_csv
 
+from connectors.landing import GZIP, bomb, may_unpack_to
+
 ROW: Final = "__source_row"
-GZIP: Final = b"\x1f\x8b"
 # Arrow parses blocks that fit the processor's cache twice as fast, and polars sums few large pieces faster than many;
 # no line may be longer than a block.
 BLOCK: Final = 2 << 20
@@ -46,11 +48,10 @@ def blocks(path: Path, columns: Sequence[str]) -> Iterator[Block]:
 
     Raises:
         ArrowException, OSError: the bytes are damaged or no CSV with those columns.
+        BadInput: it unpacks to more than a bill could be.
     """
-    with path.open("rb") as file:
-        compression = "gzip" if file.read(len(GZIP)) == GZIP else None
     before = 0
-    with pa.input_stream(str(path), compression=compression) as stream:
+    with _opened(path) as stream:
         batches = arrow_csv.open_csv(
             stream,
             read_options=arrow_csv.ReadOptions(block_size=BLOCK),
@@ -69,6 +70,46 @@ def blocks(path: Path, columns: Sequence[str]) -> Iterator[Block]:
                 raise TypeError(type(frame))
             yield Block(before, frame)
             before += frame.height
+
+
+def header(path: Path) -> Mapping[str, pl.DataType]:
+    """Read the names of the columns, which are all text, from the first block."""
+    with _opened(path) as stream:
+        start = stream.read(BLOCK)
+    return pl.scan_csv(io.BytesIO(start), infer_schema=False).collect_schema()
+
+
+def _opened(path: Path) -> Any:
+    with path.open("rb") as file:
+        is_packed = file.read(len(GZIP)) == GZIP
+    return pa.PythonFile(_Inflated(path), "r") if is_packed else pa.OSFile(str(path))
+
+
+class _Inflated(io.RawIOBase):
+    """What a gzipped file holds, as long as it is no bomb."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._limit = may_unpack_to(path)
+        self._read = 0
+        self._stream = pa.input_stream(str(path), compression="gzip")
+
+    def read(self, size: int = -1) -> Any:
+        """Give the next bytes."""
+        found = self._stream.read_buffer(size)
+        self._read += found.size
+        if self._read > self._limit:
+            raise bomb(str(self._path), self._limit)
+        return found
+
+    def readable(self) -> bool:
+        """Say so."""
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 class Together:
@@ -180,9 +221,15 @@ def summed(path: Path, columns: Sequence[str]) -> Iterator[Block]:
     return together.summed(path, columns) if together else blocks(path, columns)
 
 
-def stream(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """Give a file as a lazy frame with `ROW`, 1 = first data row."""
-    read = _Stream(path, tuple(schema), _TOGETHER.get())
+def stream(path: Path, schema: Mapping[str, pl.DataType], *, once: bool) -> pl.LazyFrame:
+    """Give a file as a lazy frame with `ROW`, 1 = first data row.
+
+    Args:
+        path: the file.
+        schema: its columns.
+        once: hand on what is parsed to whoever sums the file meanwhile.
+    """
+    read = _Stream(path, tuple(schema), _TOGETHER.get() if once else None)
     return register_io_source(read, schema={ROW: pl.UInt32(), **schema}, is_pure=True)
 
 

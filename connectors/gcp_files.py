@@ -11,7 +11,7 @@ from typing import Final
 
 from connectors import gcp_text, gcp_totals, tabular
 from connectors.gcp_columns import GcpColumns
-from connectors.landing import Entry, Location, as_listed, jailed
+from connectors.landing import Entry, Location, as_listed, jailed, no_bomb
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput
 from models.months import next_month
@@ -82,7 +82,8 @@ class ExportedFiles:
         return self._known
 
     def _land(self, entry: Entry, digest: str) -> Path:
-        return self._location.land(entry, self._landing / "files" / _short(digest), self._on_bytes)
+        path = self._location.land(entry, self._landing / "files" / _short(digest), self._on_bytes)
+        return no_bomb(path, self._location.uri(entry.key))
 
     def _converted(self, key: str, digest: str) -> Path:
         return jailed(self._landing / "converted" / _short(digest), f"{key}.parquet")

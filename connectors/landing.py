@@ -114,15 +114,12 @@ def seal(part: Path, target: Path) -> None:
 
 
 def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
-    """Give the one CSV inside a zip, unpacked under `folder`; any other file as it is.
+    """Give the one file inside a zip, unpacked under `folder`; any other file as it is.
 
     The member's own name is data and goes nowhere; reading to the end checks its CRC.
     """
     with path.open("rb") as file:
         starts = file.read(len(ZIP))
-    limit = max(HARMLESS, TIMES * path.stat().st_size)
-    if starts[: len(GZIP)] == GZIP:
-        _refuse_bomb(path, path.stat().st_mtime_ns, limit, name)
     if starts != ZIP:
         return path
     target = jailed(folder, entry.key + ".unpacked")
@@ -136,7 +133,7 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
             if len(members) != 1:
                 raise BadInput(name, f"the archive holds {len(members)} files, not one", "Export the bill again")
             with archive.open(members[0]) as packed, part.open("wb") as plain:
-                for chunk in _bounded(packed, limit, name):
+                for chunk in _bounded(packed, may_unpack_to(path), name):
                     plain.write(chunk)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
         raise BadInput(name, f"the archive is damaged ({error})", "Fetch or export the file again") from error
@@ -144,28 +141,49 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
     return target
 
 
-@lru_cache(maxsize=1024)  # a file without a manifest lands for its month, and again for its lines
+def no_bomb(path: Path, name: str) -> Path:
+    """Give a file that may be read whole once it is inflated.
+
+    Raises:
+        BadInput: it unpacks to more than a bill or log could be.
+    """
+    with path.open("rb") as file:
+        is_packed = file.read(len(GZIP)) == GZIP
+    if is_packed:
+        _refuse_bomb(path, path.stat().st_mtime_ns, may_unpack_to(path), name)
+    return path
+
+
+@lru_cache(maxsize=1024)  # a file lands for its month, and again for its lines
 def _refuse_bomb(path: Path, _changed: int, limit: int, name: str) -> None:
-    with (
-        suppress(OSError, pa.ArrowException),
-        pa.input_stream(str(path), compression="gzip") as plain,
-    ):  # damage is its reader's to name
+    with suppress(OSError, pa.ArrowException), pa.input_stream(str(path), compression="gzip") as plain:
+        # Damage is its reader's to name.
         for _ in _bounded(plain, limit, name):
             pass
+
+
+def may_unpack_to(path: Path) -> int:
+    """Say to how many bytes a file may unpack that is no bomb."""
+    return max(HARMLESS, TIMES * path.stat().st_size)
+
+
+def bomb(name: str, limit: int) -> BadInput:
+    """Say that a file unpacks to more than a bill or log could be."""
+    found = f"the file unpacks to more than {limit >> 20:,} MiB, {TIMES} times its size or more"
+    return BadInput(name, found, "Check who wrote it; deliver it unpacked if it is right")
 
 
 def _bounded(source: IO[bytes], limit: int, name: str) -> Iterator[bytes]:
     """Give what unpacks, as long as it is no bomb.
 
     Raises:
-        BadInput: it is more than a bill could be.
+        BadInput: it is one.
     """
     read = 0
     while chunk := source.read(CHUNK):
         read += len(chunk)
         if read > limit:
-            found = f"the file unpacks to more than {limit >> 20:,} MiB, {TIMES} times its size or more"
-            raise BadInput(name, found, "Check who wrote it; deliver it unpacked if it is right")
+            raise bomb(name, limit)
         yield chunk
 
 

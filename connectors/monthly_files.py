@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from connectors import strict_json, tabular
-from connectors.landing import Entry, Location, as_listed, jailed, open_location
+from connectors.landing import Entry, Location, as_listed, jailed, no_bomb, open_location
 from connectors.misplaced import refuse_scrape
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput, BadSettings
@@ -132,7 +132,8 @@ class MonthlyFiles(ABC):
 
     def _land(self, entry: Entry, digest: str) -> Path:
         folder = self._landing / "files" / hashlib.sha256(digest.encode()).hexdigest()[:16]
-        return self._location.land(entry, folder, self._on_bytes)
+        path = self._location.land(entry, folder, self._on_bytes)
+        return no_bomb(path, self._location.uri(entry.key))
 
 
 def files(landed: Landed) -> list[tuple[Path, str]]:

@@ -28,12 +28,8 @@ UNREADABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 def is_parquet(path: Path) -> bool:
     """Tell Parquet from CSV by its first bytes: names of exports differ, contents do not."""
-    return _starts(path) == PARQUET
-
-
-def _starts(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(len(PARQUET))
+        return file.read(len(PARQUET)) == PARQUET
 
 
 @contextmanager
@@ -59,7 +55,7 @@ def scan(path: Path) -> pl.LazyFrame:
     """
     if is_parquet(path):
         return pl.scan_parquet(path, row_index_name=ROW, row_index_offset=1, glob=False, use_statistics=False)
-    return pl.scan_csv(path, infer_schema=False, row_index_name=ROW, row_index_offset=1, glob=False)
+    return csv_blocks.stream(path, csv_blocks.header(path), once=False)
 
 
 def native_schema(path: Path, name: str) -> Mapping[str, pl.DataType]:
@@ -119,7 +115,7 @@ def _checked(path: Path, size: int, _changed: int) -> Any:
 
 def stream(path: Path, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """Give a file as `scan` does, for the ledger: every row of a CSV has all its cells, and none is parsed twice."""
-    return scan(path) if is_parquet(path) else csv_blocks.stream(path, schema)
+    return scan(path) if is_parquet(path) else csv_blocks.stream(path, schema, once=True)
 
 
 def pieces(path: Path, name: str, columns: Sequence[str]) -> Iterator[tuple[int, pl.LazyFrame]]:

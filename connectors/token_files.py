@@ -21,7 +21,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import token_records, token_rows
-from connectors.landing import Entry, Location, as_listed, jailed, open_location
+from connectors.landing import Entry, Location, as_listed, jailed, no_bomb, open_location
 from connectors.misplaced import misplaced
 from connectors.source import Landed, SourceFile, SourceVersion, Totals
 from connectors.token_records import Kept, Record
@@ -237,7 +237,8 @@ class TokenFiles(ABC):
         return self._known
 
     def _land(self, entry: Entry, digest: str) -> Path:
-        return self._location.land(entry, self._landing / "files" / _digest(digest)[:16], self._on_bytes)
+        path = self._location.land(entry, self._landing / "files" / _digest(digest)[:16], self._on_bytes)
+        return no_bomb(path, self._location.uri(entry.key))
 
 
 def needed(item: Mapping[str, Any], *names: str) -> Any:

@@ -21,7 +21,8 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 from pyarrow import parquet
 
-from connectors import csv_blocks, strict_json, tabular
+from connectors import strict_json, tabular
+from connectors.landing import GZIP
 from connectors.misplaced import refuse_scrape
 from models.errors import BadInput
 
@@ -141,7 +142,7 @@ def rows(path: Path, name: str, share: float = 0.0, wanted: Sequence[str] | None
 @contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
     with path.open("rb") as file:
-        packed = file.read(len(csv_blocks.GZIP)) == csv_blocks.GZIP
+        packed = file.read(len(GZIP)) == GZIP
     with gzip.open(path) if packed else path.open("rb") as content:
         yield cast("IO[bytes]", content)
 

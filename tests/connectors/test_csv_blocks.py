@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 
 from connectors import csv_blocks
-from connectors.csv_blocks import ROW, parsed_once, stream, summed
+from connectors.csv_blocks import ROW, header, parsed_once, stream, summed
+from models.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ def totals(paths: list[Path], order: list[int]) -> list[int]:
 
 
 def texts(path: Path) -> list[str]:
-    rows = stream(path, SCHEMA).select(ROW, "a").collect(engine="streaming")
+    rows = stream(path, SCHEMA, once=True).select(ROW, "a").collect(engine="streaming")
     assert rows[ROW].to_list() == list(range(1, rows.height + 1))
     return rows["a"].to_list()
 
@@ -102,7 +103,7 @@ def test_what_is_no_longer_streamed_is_summed_all_the_same(tmp_path: Path) -> No
 
     def give_up() -> None:
         for path in paths:
-            list(islice(stream(path, SCHEMA).collect_batches(), 1))
+            list(islice(stream(path, SCHEMA, once=True).collect_batches(), 1))
 
     assert both(paths, partial(totals, paths, [0, 1]), give_up)[0] == [SUM] * 2
 
@@ -136,12 +137,26 @@ def test_both_meet_a_row_that_is_too_short(tmp_path: Path) -> None:
 def test_a_plan_that_is_carried_out_elsewhere_parses_alone(tmp_path: Path) -> None:
     path = files(tmp_path)[0]
     with parsed_once([path]):
-        frame = pickle.loads(pickle.dumps(stream(path, SCHEMA)))  # noqa: S301 - our own
+        frame = pickle.loads(pickle.dumps(stream(path, SCHEMA, once=True)))  # noqa: S301 - our own
         assert frame.select(pl.len()).collect(engine="streaming").item() == ROWS
 
 
 def test_rows_are_picked_while_they_are_parsed(tmp_path: Path) -> None:
-    rows = stream(files(tmp_path)[0], SCHEMA)
+    rows = stream(files(tmp_path)[0], SCHEMA, once=True)
     assert rows.head(300).filter(pl.col("b") == "299").select(ROW).collect(engine="streaming").item() == 300
     assert rows.filter(pl.col("b") == "299").head(1).select("a").collect(engine="streaming").item() == "one\n299"
     assert rows.head(299).filter(pl.col("b") == "299").collect(engine="streaming").is_empty()
+
+
+def test_a_file_that_unpacks_to_more_than_a_bill_could_be_is_refused_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.landing.HARMLESS", 2048)
+    monkeypatch.setattr("connectors.landing.TIMES", 2)
+    path = files(tmp_path)[0]
+    said = r"one\.csv\.gz: the file unpacks to more than"
+    with pytest.raises(BadInput, match=said):
+        total(path)
+    with pytest.raises(BadInput, match=said):
+        texts(path)
+    assert header(path) == SCHEMA
