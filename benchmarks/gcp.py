@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import bill, gcp_bill, load
+from benchmarks import bill, gcp_bill, load, stages
 
 RESULTS: Final = Path(__file__).with_name("RESULTS-GCP.md")
 LINES: Final = 5_000_000
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.measure:
-        print(json.dumps(load.load(chosen.measure)))
+        print(json.dumps(stages.load(chosen.measure)))
         return 0
     lines = chosen.lines or LINES
     before = os.getloadavg()[0]

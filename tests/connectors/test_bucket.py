@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
@@ -178,6 +179,18 @@ def test_bytes_that_differ_from_the_stated_checksum_are_thrown_away(
     with pytest.raises(BadInput, match="checksum differs from what S3 states"):
         aws.fetch(version)
     assert not [path for path in (tmp_path / "landing").rglob("*") if path.is_file()]
+
+
+def test_an_object_that_was_put_in_parts_is_taken_though_its_checksum_is_that_of_its_parts(
+    tmp_path: Path, upload: Upload, bucket: Any, s3: Callable[..., AwsCur]
+) -> None:
+    data_export(tmp_path / "bucket", many())
+    upload(tmp_path / "bucket")
+    in_parts = TransferConfig(multipart_threshold=1)
+    bucket.upload_file(str(tmp_path / "bucket" / DATA.removeprefix("exports/")), DATA, Config=in_parts)
+    aws = s3()
+    (landed,) = [aws.fetch(version) for version in aws.versions()]
+    assert aws.totals(landed).lines == 3000
 
 
 def test_a_truncated_object_is_damaged(tmp_path: Path, upload: Upload, s3: Callable[..., AwsCur]) -> None:
