@@ -125,8 +125,9 @@ def load(folder: Path) -> dict[str, Any]:
     from pipelines.orchestration.plan import tagging_of
     from pipelines.settings import Settings
     from pipelines.warehouse.database import warehouse
-    from pipelines.warehouse.facts import Reporting, Tagging
+    from pipelines.warehouse.keys import Tagging
     from pipelines.warehouse.month import MonthBuilder, Reason
+    from pipelines.warehouse.reporting import Reporting
 
     shutil.rmtree(folder / "home", ignore_errors=True)
     settings = Settings.load(folder / "apportion.yaml")

@@ -88,7 +88,8 @@ def _attribution(folder: Path) -> dict[str, Any]:
     from pipelines.ledger.tables import Ledger
     from pipelines.orchestration.plan import tagging_of
     from pipelines.settings import Settings
-    from pipelines.warehouse.facts import Reporting, aggregate
+    from pipelines.warehouse.facts import aggregate
+    from pipelines.warehouse.reporting import Reporting
 
     shutil.rmtree(folder / "home", ignore_errors=True)
     settings = Settings.load(folder / "apportion.yaml")

@@ -146,7 +146,7 @@ class Bucket:
     def _verify(self, entry: Entry, part: Path) -> None:
         """Compare with every checksum of the whole object that S3 states.
 
-        An object put in parts may state none, or one of the parts' checksums; servers other than AWS's do not say which.
+        An object put in parts may state none, or one of its parts' checksums; other servers than AWS's do not tell.
         """
         with self._explained(self.uri(entry.key), "s3:GetObject"):
             head = self._client.head_object(

@@ -27,13 +27,13 @@ from pipelines.settings import Settings
 from pipelines.stopping import Stopped, last_signal
 from pipelines.warehouse.build import build, check, show_lines, sql_models
 from pipelines.warehouse.database import builds, drop_months, warehouse, warehouse_path
-from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.governance import refresh_governance
 from pipelines.warehouse.gpu import refresh_gpu
 from pipelines.warehouse.invoices import pull_invoices
 from pipelines.warehouse.month import MonthBuilder, Reason
 from pipelines.warehouse.publish import publish, published
 from pipelines.warehouse.reference import refresh_reference
+from pipelines.warehouse.reporting import Reporting
 from pipelines.warehouse.tables import TABLES
 from pipelines.warehouse.usage import refresh_tokens
 

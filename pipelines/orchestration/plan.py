@@ -20,8 +20,8 @@ from models.rulebook import Rulebook
 from pipelines.governance_settings import Governance
 from pipelines.ledger.delta import Partition
 from pipelines.ledger.tables import Ledger
-from pipelines.warehouse.facts import Tagging, digest
 from pipelines.warehouse.invoices import invoices_of, pull_invoices
+from pipelines.warehouse.keys import Tagging, digest
 from pipelines.warehouse.month import AttributionsId
 from pipelines.warehouse.prices import rate_card
 from pipelines.warehouse.publish import published

@@ -12,8 +12,8 @@ from pipelines.ledger.tables import Ledger
 from pipelines.orchestration.assets import Progress, run_in_process
 from pipelines.orchestration.plan import locked, tagging_of
 from pipelines.warehouse.database import warehouse
-from pipelines.warehouse.facts import Reporting
 from pipelines.warehouse.month import MonthBuilder, Reason
+from pipelines.warehouse.reporting import Reporting
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings

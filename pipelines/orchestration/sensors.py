@@ -15,7 +15,7 @@ from pipelines.orchestration.notify import news, send, without_secrets
 from pipelines.orchestration.plan import Plan, content, plan, tagging_of
 from pipelines.orchestration.schedules import REFRESH
 from pipelines.settings import Settings
-from pipelines.warehouse.facts import digest
+from pipelines.warehouse.keys import digest
 from pipelines.warehouse.reader import NotFound
 
 EVERY: Final = 600

@@ -14,7 +14,7 @@ from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import ATTRIBUTIONS, Ledger
 from pipelines.reports import focus_parts, focus_rows, focus_showback
 from pipelines.warehouse.database import Build, builds
-from pipelines.warehouse.facts import keys_of, relevant_of, tag_columns
+from pipelines.warehouse.keys import keys_of, relevant_of, tag_columns
 from pipelines.warehouse.reader import NotFound, report
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from models.attribution import COLUMNS as TAGGED
 from models.errors import Refused
 from models.facts import CHARGES, KEY_COLUMNS
 from pipelines.warehouse.database import UNMERGED, builds
-from pipelines.warehouse.facts import MACHINE_HOURS, MAPS
+from pipelines.warehouse.facts import MACHINE_HOURS
+from pipelines.warehouse.keys import MAPS
 from pipelines.warehouse.tables import MONEY, TABLES
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from models import money
 from models.errors import Refused
 from models.facts import Schema
 from pipelines.settings import Settings
-from pipelines.warehouse.facts import digest
+from pipelines.warehouse.keys import digest
 from pipelines.warehouse.tables import MONEY, TABLES, comment_statements, create_statement
 
 _SCHEMAS: Final = ("ledger", "computed", "reference", "staging", "intermediate", "marts")

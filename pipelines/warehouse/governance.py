@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
-    from pipelines.warehouse.facts import Tagging
+    from pipelines.warehouse.keys import Tagging
 
 _READ: Final = (
     "intermediate.int_costs_by_key",

@@ -12,15 +12,15 @@ from models.facts import Fact
 from models.machines import OWNER
 from pipelines.ledger.delta import Partition
 from pipelines.warehouse.database import is_made_from, replace_table, set_made_from
-from pipelines.warehouse.facts import digest
 from pipelines.warehouse.gpu_tables import GPU_TABLES
+from pipelines.warehouse.keys import digest
 
 if TYPE_CHECKING:
     import duckdb
 
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
-    from pipelines.warehouse.facts import Tagging
+    from pipelines.warehouse.keys import Tagging
 
 _KIND: Final = "gpu"
 # Millions of hours are joined by numbers, not by names.

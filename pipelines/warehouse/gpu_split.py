@@ -10,13 +10,13 @@ from models.attribution import attribute
 from models.facts import KEY_COLUMNS
 from models.gpu_hours_held import HOLDER, SPLIT
 from models.workloads import Workload
-from pipelines.warehouse.facts import spellings, tag_columns
+from pipelines.warehouse.keys import spellings, tag_columns
 
 if TYPE_CHECKING:
     import duckdb
 
     from pipelines.ledger.tables import Ledger
-    from pipelines.warehouse.facts import Tagging
+    from pipelines.warehouse.keys import Tagging
 
 # The line of each machine that counts its hours says what kind of machine it is.
 _NODES: Final = f"""

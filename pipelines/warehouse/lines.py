@@ -17,7 +17,8 @@ from models.machines import is_part
 from models.money import known_sum
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.database import builds
-from pipelines.warehouse.facts import BESIDE, is_detailed, tag_columns
+from pipelines.warehouse.facts import BESIDE, is_detailed
+from pipelines.warehouse.keys import tag_columns
 from pipelines.warehouse.reader import NotFound, report
 
 PLACE: Final = ("source", "billing_period", "source_file", "source_row")

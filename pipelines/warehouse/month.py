@@ -14,7 +14,9 @@ from models.facts import COST_COLUMNS
 from models.machines import is_flex_start, is_part, reunite
 from pipelines.ledger.tables import Ledger, new_load_id
 from pipelines.warehouse.database import Build, builds, replace_month
-from pipelines.warehouse.facts import MonthFacts, Reporting, Tagging, aggregate, is_detailed, keys_of, relevant_of
+from pipelines.warehouse.facts import MonthFacts, aggregate, is_detailed
+from pipelines.warehouse.keys import Tagging, keys_of, relevant_of
+from pipelines.warehouse.reporting import Reporting
 
 if TYPE_CHECKING:
     from datetime import date

@@ -16,7 +16,7 @@ from models.errors import ApportionError
 from models.facts import KEY_COLUMNS
 from pipelines.ledger.tables import Ledger
 from pipelines.warehouse.database import Build, builds
-from pipelines.warehouse.facts import key_ids, tag_columns
+from pipelines.warehouse.keys import key_ids, tag_columns
 from pipelines.warehouse.publish import LINK
 
 _COSTS = ("billed_cost", "effective_cost")

@@ -15,8 +15,10 @@ import polars as pl
 from models.money import MONEY
 from pipelines.ledger.tables import ATTRIBUTIONS
 from pipelines.warehouse.database import replace_table
-from pipelines.warehouse.facts import Reporting, aggregate, relevant_of
+from pipelines.warehouse.facts import aggregate
+from pipelines.warehouse.keys import relevant_of
 from pipelines.warehouse.month import frames_of
+from pipelines.warehouse.reporting import Reporting
 from pipelines.warehouse.tables import TABLES
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.ledger.delta import Partition
     from pipelines.ledger.tables import Ledger
     from pipelines.settings import Settings
-    from pipelines.warehouse.facts import Tagging
+    from pipelines.warehouse.keys import Tagging
 
 _KEY: Final = ("workload", "key_id")
 _NAMES: Final = ("provider_name", "sub_account_id", "service_name", "usage_type")

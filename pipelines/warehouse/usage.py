@@ -9,8 +9,9 @@ import polars as pl
 from models.errors import Refused
 from models.facts import Fact
 from pipelines.warehouse.database import is_made_from, replace_table, set_made_from
-from pipelines.warehouse.facts import digest, rate_in_force
+from pipelines.warehouse.keys import digest
 from pipelines.warehouse.prices import rate_card
+from pipelines.warehouse.reporting import rate_in_force
 from pipelines.warehouse.usage_tables import USAGE_TABLES
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from models.errors import Refused
 from models.facts import CHARGES, schema
 from pipelines.ledger.tables import Ledger
 from pipelines.settings import ExchangeRate
-from pipelines.warehouse.facts import MonthFacts, Reporting, aggregate, spellings, tag_columns
+from pipelines.warehouse.facts import MonthFacts, aggregate
+from pipelines.warehouse.keys import spellings, tag_columns
+from pipelines.warehouse.reporting import Reporting
 
 JULY = date(2026, 7, 1)
 Lines: TypeAlias = list[dict[str, Any]]
