@@ -87,7 +87,7 @@ def measured(folder: Path, lines: int, repeats: int) -> dict[str, Any]:
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("floor", "aggregated", "load")}
     for _ in range(repeats):
         for name, done in runs.items():
-            done.append(_process(name, folder))
+            done.append(process(name, folder))
     first, stages = apportion_run(folder)
     sizes = {name: (folder / "home" / name).stat().st_size for name in ("warehouse.duckdb", "reports.duckdb")}
     unchanged = min(apportion_run(folder)[0] for _ in range(repeats))
@@ -102,7 +102,7 @@ def measured(folder: Path, lines: int, repeats: int) -> dict[str, Any]:
         "bill_bytes": sum(file.stat().st_size for file in bills_in(folder)),
         **least,
         "tables": tables,
-        "pull": _process("pull", folder)["seconds"] if lines <= PULLED else None,
+        "pull": process("pull", folder)["seconds"] if lines <= PULLED else None,
         "busy": min(run["busy"] for run in runs["load"]) / min(run["busy"] for run in runs["floor"]),
         "load_peak": max(run["peak"] for run in runs["load"]),
         "tables_peak": max(run["tables_peak"] for run in runs["load"]),
@@ -229,7 +229,8 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def _process(measure: str, folder: Path) -> dict[str, Any]:
+def process(measure: str, folder: Path) -> dict[str, Any]:
+    """Measure one thing in a process of its own."""
     command = [sys.executable, __file__, "--measure", measure, "--folder", str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""What a load is measured by, each in a process of its own: two floors, the load and its stages, a pull from S3."""
+"""What a load is measured by, each in a process of its own: floors, the load and its stages, a pull from S3."""
 
 from __future__ import annotations
 
@@ -118,6 +118,15 @@ def aggregated(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "busy": busy, "peak": peak(), "rows": rows}
 
 
+def parsed(folder: Path) -> dict[str, Any]:
+    """Let polars inflate a gzipped CSV and read the text of every cell, and nothing else."""
+    (file,) = (folder / "bills").glob("*.csv.gz")
+    start, busy = time.perf_counter(), time.process_time()
+    lines = sum(batch.height for batch in pl.scan_csv(file, infer_schema=False).collect_batches())
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    return {"seconds": seconds, "busy": busy, "peak": peak(), "lines": lines}
+
+
 def load(folder: Path) -> dict[str, Any]:
     """Load the bill into an empty ledger, then tag it and make its daily rows and GPU-hours."""
     from pipelines.ledger.load import load as load_version
@@ -212,6 +221,7 @@ def _listens() -> bool:
 MEASURES: Final[dict[str, Callable[[Path], dict[str, Any]]]] = {
     "floor": floor,
     "aggregated": aggregated,
+    "parsed": parsed,
     "load": load,
     "pull": pull,
 }

@@ -155,6 +155,7 @@ class Table:
         Raises:
             UnreadableError: a frame's native file turned out damaged while it was streamed.
         """
+        self.open()  # a ledger that cannot be written is known before an hour of reading
         folder = f"source={source}/billing_period={period.isoformat()}"
         paths = [f"{folder}/{load_id}-{number:05d}.parquet" for number in range(1, len(frames) + 1)]
         written = self.engine.write(self, paths, frames, on_file)
