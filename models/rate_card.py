@@ -6,6 +6,7 @@ first price gets the standard price. Here such a question is `unpriced` with a r
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,8 +104,13 @@ class RateCard:
 
     @cached_property
     def _snapshot(self) -> Any:
-        from genai_prices.data import providers
-        from genai_prices.data_snapshot import DataSnapshot
+        # Among the half million objects of a run, looking for garbage takes longer than making these thousands.
+        gc.disable()
+        try:
+            from genai_prices.data import providers
+            from genai_prices.data_snapshot import DataSnapshot
+        finally:
+            gc.enable()
 
         # Not the library's current snapshot, which a background update may have replaced: prices must not move.
         return DataSnapshot(providers=providers, from_auto_update=False)

@@ -1,7 +1,7 @@
 /*
 What usage costs by day, without credits and tax: what budgets, forecasts and anomalies look at. API usage that no bill
 covers yet counts at its estimated price.
-One row per day, provider, workload, team, language model, source, billing period and, of AI money, key.
+One row per day, provider, workload, team and language model.
 */
 with
 
@@ -24,9 +24,6 @@ select
     coalesce(workload not in ('not_ai', 'shared'), false) as is_ai, -- AI money, also where its purpose is unknown.
     team, -- Resolved by dimensions.team.
     llm_model, -- Language model.
-    source, -- Name of the source in the configuration.
-    billing_period, -- First day of the invoice month.
-    if(workload in ('not_ai', 'shared'), null, key_id) as key_id, -- Key in computed.attributions; null where not AI.
     sum(effective_cost)::decimal(38, 12) as effective_cost -- Amortized cost after negotiated discounts.
 from charges
 group by all

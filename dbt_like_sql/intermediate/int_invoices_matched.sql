@@ -14,6 +14,7 @@ billed as (
         attributions.provider_name,
         sum(daily.native_billed_cost)::decimal(38, 12) as billed_cost
     from ledger.charges_daily as daily
+    semi join reference.invoices using (billing_period, billing_currency)
     left join computed.attributions as attributions using (source, billing_period, key_id)
     group by all
 )

@@ -25,25 +25,36 @@ days as (
     where resource_id is not null
 ),
 
+-- Resources that never rested for more than two days have one attempt: nearly all, and no day of theirs need be sorted.
+rested as (
+    select
+        source,
+        workload,
+        resource_id
+    from days
+    group by all
+    having max(usage_date) - min(usage_date) > count(*) + 1
+),
+
 begun as (
     select
-        *,
+        days.*,
         coalesce(
-            usage_date
-            - lag(usage_date) over (partition by source, workload, resource_id order by usage_date) > 3,
+            days.usage_date - lag(days.usage_date) over (
+                partition by days.source, days.workload, days.resource_id order by days.usage_date
+            ) > 3,
             true
         ) as is_begin
     from days
+    semi join rested using (source, workload, resource_id)
+    where days.workload != 'storage'
 ),
 
 attempts as (
     select
         * exclude (is_begin),
-        if(
-            workload = 'storage',
-            1,
-            sum(is_begin::integer) over (partition by source, workload, resource_id order by usage_date)
-        )::integer as attempt_number
+        sum(is_begin::integer) over (partition by source, workload, resource_id order by usage_date)::integer
+            as attempt_number
     from begun
 )
 
@@ -61,7 +72,8 @@ select
     charges.evidence, -- How we know.
     charges.resource_id, -- Resource of the bill; null where it names none.
     charges.resource_name, -- Name a person chose where the id carries one.
-    attempts.attempt_number, -- 1, 2, … for the same resource; null where the bill names none.
+    if(charges.resource_id is null, null, coalesce(attempts.attempt_number, 1))
+        as attempt_number, -- 1, 2, … for the same resource; null where the bill names none.
     charges.team, -- Resolved by dimensions.team.
     charges.llm_model, -- Language model.
     charges.accelerator, -- Accelerator of the machine.

@@ -5,15 +5,27 @@ One row per usage period, subject (billed, metric, job), source, status and, for
 */
 with
 
-days as (
+-- Machines no line of which has two hours in a row: all lines of a day have to be looked at together for these alone.
+broken as (
     select
         source,
         billing_period,
-        resource_id,
-        usage_date,
-        bit_or(billed_hours) as billed_hours
+        resource_id
     from ledger.gpu_days
     where resource_id is not null
+    group by all
+    having bool_and(billed_hours & (billed_hours << 1) = 0)
+),
+
+days as (
+    select
+        gpu_days.source,
+        gpu_days.billing_period,
+        gpu_days.resource_id,
+        gpu_days.usage_date,
+        bit_or(gpu_days.billed_hours) as billed_hours
+    from ledger.gpu_days
+    semi join broken using (source, billing_period, resource_id)
     group by all
 ),
 

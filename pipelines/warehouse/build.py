@@ -63,9 +63,10 @@ def check(connection: duckdb.DuckDBPyConnection) -> int:
     """
     failed = []
     for assertion in sql_checks():
-        found = connection.sql(assertion.sql).limit(3).pl()
-        if found.height:
-            failed.append(f"{assertion.name}: {found.to_dicts()}")
+        found = connection.execute(assertion.sql).fetchmany(3)
+        if found:
+            names = [name for name, *_ in connection.description]
+            failed.append(f"{assertion.name}: {[dict(zip(names, row, strict=True)) for row in found]}")
     if failed:
         raise Refused(
             "Not published, the last report stays: "

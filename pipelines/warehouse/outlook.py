@@ -54,13 +54,19 @@ select kind, name, usage_date, cost from days inner join largest using (kind, na
 where kind = 'budget' or place <= $most order by all
 """
 
+# The rows behind `int_costs_by_day`, of the few days asked for; usage that no bill covers has no key.
 _DRIVERS: Final = """
+with charges as (
+    select * from intermediate.int_charges_allocated
+    union all by name
+    select usage_date, workload, team, llm_model, effective_cost from intermediate.int_estimated_charges
+)
 select
-    costs.usage_date, costs.workload, costs.team, costs.llm_model, keys.service_name, keys.usage_type,
-    keys.sub_account_id, costs.key_id, sum(costs.effective_cost)::decimal(38, 12) as cost
-from intermediate.int_costs_by_day as costs
-left join computed.attributions as keys using (source, billing_period, key_id)
-where costs.is_ai and list_contains($days, costs.usage_date)
+    usage_date, workload, team, llm_model, service_name, usage_type, sub_account_id, key_id,
+    sum(effective_cost)::decimal(38, 12) as cost
+from charges
+where coalesce(charge_category, '') not in ('Credit', 'Tax') and workload not in ('not_ai', 'shared')
+    and list_contains($days, usage_date)
 group by all order by all
 """
 _DRIVER: Final = ("sub_account_id", "service_name", "usage_type")
