@@ -76,7 +76,9 @@ def header(path: Path) -> Mapping[str, pl.DataType]:
     """Read the names of the columns, which are all text, from the first block."""
     with _opened(path) as stream:
         start = stream.read(BLOCK)
-    return pl.scan_csv(io.BytesIO(start), infer_schema=False).collect_schema()
+    named = pl.scan_csv(io.BytesIO(start), infer_schema=False).collect_schema()
+    # Polars leaves the quotes in a quoted name doubled, Arrow does not.
+    return {name.replace('""', '"'): dtype for name, dtype in named.items()}
 
 
 def _opened(path: Path) -> Any:

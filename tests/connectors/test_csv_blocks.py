@@ -160,3 +160,11 @@ def test_a_file_that_unpacks_to_more_than_a_bill_could_be_is_refused_on_the_way(
     with pytest.raises(BadInput, match=said):
         texts(path)
     assert header(path) == SCHEMA
+
+
+def test_a_mark_of_byte_order_and_quotes_belong_to_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "bill.csv"
+    path.write_bytes(b'\xef\xbb\xbfa,"the ""b"",\n"\r\n1,"x\r\n""y"""\r\n"",z\r\n')
+    columns = header(path)
+    assert list(columns) == ["a", 'the "b",\n']
+    assert stream(path, columns, once=True).drop(ROW).collect().rows() == [("1", 'x\r\n"y"'), (None, "z")]
