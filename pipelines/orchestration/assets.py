@@ -46,6 +46,7 @@ _FIRST_MODEL: Final = dg.AssetKey(["intermediate", "int_charges_allocated"])
 _FACTS: Final = (
     "ledger.charges_daily",
     "ledger.gpu_hours",
+    "ledger.gpu_days",
     "ledger.token_usage_daily",
     "computed.attributions",
     "computed.allocations",
