@@ -130,6 +130,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "apportion-growth")
     parser.add_argument("--prepare", action="store_true", help="only write the bills, which stay for the next time")
     chosen = parser.parse_args()
+    if not chosen.prepare:
+        # In a process of its own: a child's peak counts the memory of who started it.
+        subprocess.run([sys.executable, __file__, "--prepare", "--folder", str(chosen.folder)], check=True)
     before = os.getloadavg()[0]
     found = {
         name: [
