@@ -25,7 +25,7 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 from pyarrow import csv as arrow_csv
 
-from connectors.landing import GZIP, bomb, may_unpack_to
+from connectors.landing import bomb, is_gzipped, may_unpack_to
 
 ROW: Final = "__source_row"
 # Arrow parses blocks that fit the processor's cache twice as fast, and polars sums few large pieces faster than many;
@@ -82,9 +82,7 @@ def header(path: Path) -> Mapping[str, pl.DataType]:
 
 
 def _opened(path: Path) -> Any:
-    with path.open("rb") as file:
-        is_packed = file.read(len(GZIP)) == GZIP
-    return pa.PythonFile(_Inflated(path), "r") if is_packed else pa.OSFile(str(path))
+    return pa.PythonFile(_Inflated(path), "r") if is_gzipped(path) else pa.OSFile(str(path))
 
 
 class _Inflated(io.RawIOBase):

@@ -7,7 +7,6 @@ row of the native file. `sums` reads the native text once more, by itself.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,13 +23,12 @@ from connectors.checking import shown
 from connectors.gcp_charges import GIFTS
 from connectors.gcp_columns import REQUIRED, WANTED
 from connectors.gcp_totals import Sums
-from connectors.landing import seal
+from connectors.landing import inflated, seal
 from models.errors import BadInput
 from models.money import quantize_decimal
 
 BATCH: Final = 20_000
 AGAIN: Final = "Export the table again"
-GZIP: Final = b"\x1f\x8b"
 # A row of a bill with all its labels; the csv module stops at 128 KB a cell.
 LARGEST_CELL: Final = 16 << 20
 
@@ -107,9 +105,7 @@ def rows(path: Path, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[IO[str]]:
-    with path.open("rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
-    with gzip.open(path) if packed else path.open("rb") as content:
+    with inflated(path) as content:
         yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
 
 

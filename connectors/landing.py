@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import zipfile
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, cast
 
 import pyarrow as pa
 
@@ -141,15 +142,24 @@ def unpacked(path: Path, folder: Path, entry: Entry, name: str) -> Path:
     return target
 
 
+def is_gzipped(path: Path) -> bool:
+    """Tell by the first bytes: names of exports differ, contents do not."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP
+
+
+def inflated(path: Path) -> IO[bytes]:
+    """Open a file as it is, or inflated where it is gzipped."""
+    return cast("IO[bytes]", gzip.open(path)) if is_gzipped(path) else path.open("rb")
+
+
 def no_bomb(path: Path, name: str) -> Path:
     """Give a file that may be read whole once it is inflated.
 
     Raises:
         BadInput: it unpacks to more than a bill or log could be.
     """
-    with path.open("rb") as file:
-        is_packed = file.read(len(GZIP)) == GZIP
-    if is_packed:
+    if is_gzipped(path):
         _refuse_bomb(path, path.stat().st_mtime_ns, may_unpack_to(path), name)
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
@@ -18,13 +17,12 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from connectors import strict_json, tabular
-from connectors.landing import Entry, Location, as_listed, jailed, no_bomb, open_location
+from connectors.landing import Entry, Location, as_listed, inflated, jailed, no_bomb, open_location
 from connectors.misplaced import refuse_scrape
 from connectors.source import Landed, SourceFile, SourceVersion
 from models.errors import BadInput, BadSettings
 from models.months import next_month
 
-GZIP: Final = b"\x1f\x8b"
 JSON: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 DATA: Final = (*JSON, ".csv", ".csv.gz", ".tsv", ".txt", ".txt.gz", ".parquet", ".out")
 # What reading means: another number loads every month again.
@@ -159,17 +157,11 @@ def rows(path: Path, name: str, separator: str = ",") -> Iterator[tuple[int, Map
         yield from enumerate(frame.iter_rows(named=True), 1)
         return
     refuse_scrape(path, name)
-    with tabular.readable(name), _opened(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
+    with tabular.readable(name), inflated(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
         try:
             yield from (_objects(text, name) if is_json(name) else _cells(text, name, separator))
         except UnicodeDecodeError as error:
             raise BadInput(name, "the file is no UTF-8 text", "Export the file again") from error
-
-
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == GZIP
-    return cast("IO[bytes]", gzip.open(path)) if is_packed else path.open("rb")
 
 
 def _objects(text: IO[str], name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

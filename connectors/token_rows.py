@@ -6,23 +6,21 @@ Memory stays at a line or a batch, whatever the file's size; only a document tha
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple
 
 from pyarrow import parquet
 
 from connectors import strict_json, tabular
-from connectors.landing import GZIP
+from connectors.landing import inflated
 from connectors.misplaced import refuse_scrape
 from models.errors import BadInput
 
@@ -127,7 +125,7 @@ def rows(path: Path, name: str, share: float = 0.0, wanted: Sequence[str] | None
     if tabular.is_parquet(path):
         yield from _parquet_rows(path, name, wanted)
         return
-    with tabular.readable(name), _open(path) as binary:
+    with tabular.readable(name), inflated(path) as binary:
         first = binary.readline(LARGEST_LINE)
         if not first.strip() and not (first := next((line for line in binary if line.strip()), b"")):
             raise BadInput(name, "the file is empty", FIX)
@@ -137,14 +135,6 @@ def rows(path: Path, name: str, share: float = 0.0, wanted: Sequence[str] | None
         else:
             refuse_scrape(path, name)
             yield from _csv_rows(binary, name)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
-    with gzip.open(path) if packed else path.open("rb") as content:
-        yield cast("IO[bytes]", content)
 
 
 def parse(text: bytes | str) -> Any:
